@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Turns what the command line says into something that can be asked."""
+
+import dataclasses
+from collections.abc import Callable
+
+from .process import StartError, split_command
+from .rung0 import EchoProgram
+from .rung1 import Adapter, AttachedServer
+from .subject import AdapterError, Died, Hung, Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """How the implementation under test is reached."""
+
+    words: tuple[str, ...] = ()  # rung 1
+    server: str | None = None  # rung 0
+    client: str | None = None
+    plain_only: bool = False
+
+    @property
+    def describe(self) -> str:
+        if self.words:
+            return " ".join(self.words)
+        return "; ".join(
+            f"{role}: {command}" for role, command in (("server", self.server), ("client", self.client)) if command
+        )
+
+    def maker(self, timeout: float) -> Callable[[str], Subject]:
+        def make(role: str) -> Subject:
+            if self.server and self.server.startswith("attach:unix:"):
+                return AttachedServer(self.server.removeprefix("attach:unix:"))
+            if not self.words:
+                return EchoProgram(self.server, self.client, self.plain_only)
+            adapter = Adapter(list(self.words), timeout)
+            try:
+                adapter.greet()
+            except BaseException:
+                adapter.end(graceful=False)
+                raise
+            return adapter
+
+        return make
+
+
+def target_from(words: list[str], server: str | None, client: str | None, plain_only: bool = False) -> Target:
+    if words and (server or client):
+        raise StartError("give either --server and --client (rung 0) or -- CMD (rung 1), not both")
+    if words:
+        if words[0].startswith("exec:"):
+            words = split_command(words[0].removeprefix("exec:")) + words[1:]
+        if words[0].startswith("attach:unix:"):
+            return Target(server=words[0])
+        return Target(words=tuple(words))
+    if not server and not client:
+        raise StartError("no implementation given: end the command with `-- CMD`, or use --server or --client")
+    return Target(server=server, client=client, plain_only=plain_only)
+
+
+def greet(target: Target, timeout: float) -> Subject:
+    """Starts the implementation once and makes sure that it can be talked to. Every problem found here is the
+    adapter's or the command's, never a case's."""
+    subject = target.maker(timeout)("")
+    try:
+        if isinstance(subject, Adapter):
+            try:
+                subject.check_refusal()
+            except (Died, Hung) as error:
+                raise AdapterError(f"the adapter did not survive an unknown command: {error}") from None
+            if not subject.roles:
+                raise AdapterError("the adapter declares no role")
+    finally:
+        subject.end(graceful=False)
+    if isinstance(subject, EchoProgram):
+        check_echo_program(target, timeout)
+    return subject
+
+
+def check_echo_program(target: Target, timeout: float) -> None:
+    """A rung 0 program that is not ready is reported before any case runs."""
+    from ..context import fresh_name
+    from ..wire import Listener
+    from .subject import ConnectConfig, ServeConfig
+
+    patience = max(5.0, timeout)
+    if target.server:
+        program = EchoProgram(target.server, None)
+        try:
+            path = program.serve(ServeConfig(name=fresh_name(), maximum=65536))
+            sock = program.dial(path, patience)
+            if sock is None:
+                exit_ = program.exited()
+                raise AdapterError(
+                    f"the server ended before it listened at {path} ({exit_.describe})"
+                    if exit_
+                    else f"the server did not listen at {path} within {patience:g} s"
+                )
+            sock.close()
+        finally:
+            program.end(graceful=False)
+    if target.client:
+        program = EchoProgram(None, target.client)
+        name = fresh_name()
+        listener = Listener(f"/tmp/{name}.sock")
+        try:
+            program.connect(ConnectConfig(name=name, path=listener.path, maximum=65536))
+            sock = listener.accept(patience)
+            if sock is None:
+                raise AdapterError(f"the client did not connect to {listener.path} within {patience:g} s")
+            sock.close()
+        finally:
+            listener.close()
+            program.end(graceful=False)
+
+
+__all__ = ["Target", "greet", "target_from"]

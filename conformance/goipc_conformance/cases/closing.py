@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: MIT
+"""What the application is told, and what happens when it closes."""
+
+from .. import codec
+from ..case import ENC, case
+
+
+def states(t) -> list[str]:
+    return [event.get("state", "") for event in t.subject.events() if event.get("ev") == "state"]
+
+
+@case(
+    "api.connected-first",
+    "The application hears of a connection before it gets its first message",
+    rung=1,
+    params={"enc": ENC},
+    reqs="HS-040",
+    expect="conforms",
+    liveness=False,
+    why="An application that answers a message of a connection it does not know of loses the answer.",
+    hint="Report the state, then deliver.",
+)
+def connected_first(t):
+    if t.role == "server":
+        peer = t.begin().handshake(until="final")
+        peer.raw(b"\0" + t.frame(peer, 5, b"at once"), "final reply and a message")
+        peer.handshaken = True
+    else:
+        peer = t.begin().handshake(until="limit")
+        peer.raw(peer.limit_frame(peer.limit), "limit")
+        peer.read_final()
+        peer.raw(t.frame(peer, 5, b"at once"), "a message")
+    t.must_have_delivered([(5, b"at once")])
+    order = [event.get("state") or "message" for event in t.subject.events() if event["ev"] in ("state", "message")]
+    if "connected" not in order:
+        t.see("silent", "no event says connected")
+    elif order.index("connected") > order.index("message"):
+        t.see("out-of-order", "the message came before the event connected")
+
+
+@case(
+    "api.message",
+    "The application is given exactly what was sent",
+    rung=1,
+    params={"enc": ENC, "size": (0, 1, 1000, 65536)},
+    reqs="FR-013 FR-014 MT-008",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="An echo proves what went through, this proves what arrived.",
+    hint="Type and data, unchanged.",
+)
+def message(t):
+    peer = t.open()
+    data = t.payload(t.p.size)
+    t.exchange(peer, 77, data)
+    t.must_have_delivered([(77, data)])
+
+
+@case(
+    "api.send",
+    "What the application sends arrives as it was given",
+    rung=1,
+    params={"enc": ENC, "type": (1, 0x7FFFFFFF), "size": (0, 1, 5000)},
+    reqs="FR-002 FR-012 SE-001 SE-004",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="The direction that an echo server never starts.",
+    hint="Type, data, one frame.",
+)
+def send(t):
+    peer = t.open()
+    t.ready(peer)
+    reply = t.call("send", type=t.p.type, data="5a", repeat=t.p.size)
+    if not reply["ok"]:
+        t.see("refused", f"send answered {t.class_of(reply)}")
+        return
+    t.expect_echo(peer, t.p.type, b"\x5a" * t.p.size)
+
+
+@case(
+    "api.send.order",
+    "What the application sends one after the other arrives in that order",
+    rung=1,
+    params={"enc": ENC},
+    reqs="FR-012",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    tags=("slow",),
+    why="Applications rely on it.",
+    hint="One queue per connection.",
+)
+def send_order(t):
+    peer = t.open()
+    t.ready(peer)
+    for index in range(40):
+        t.subject.control.request("send", t.timeout, type=1 + index, data="00ff", repeat=index)
+    for index in range(40):
+        t.expect_echo(peer, 1 + index, b"\x00\xff" * index)
+
+
+@case(
+    "api.send.closed",
+    "Sending without a connection is refused",
+    rung=1,
+    params={"enc": ENC},
+    roles=("server",),
+    reqs="ER-005 ER-006",
+    expect="conforms",
+    why="A message that is silently dropped is worse than an error.",
+    hint="Answer with the class closed.",
+)
+def send_closed(t):
+    reply = t.call("send", type=5, data="00")
+    if reply["ok"]:
+        t.see("accepted", "send succeeded without a connection")
+    elif t.class_of(reply) != "closed":
+        t.see("wrong-class", f"send answered {t.class_of(reply)}")
+
+
+@case(
+    "api.send.after-end",
+    "Sending on a connection that has ended is refused",
+    rung=1,
+    params={"enc": ENC},
+    reqs="ER-005 CL-006",
+    expect="conforms",
+    why="As without a connection: the application must learn of it.",
+    hint="Answer with the class closed once the end has been seen.",
+)
+def send_after_end(t):
+    peer = t.open()
+    t.ready(peer)
+    peer.wire.finish(t.timeout)
+    if not t.wait_events(lambda: "disconnected" in states(t) or "closed" in states(t)):
+        t.see("silent", "the application was not told that the connection has ended")
+        return
+    reply = t.call("send", type=5, data="00")
+    if reply["ok"]:
+        t.see("accepted", "send succeeded although the connection has ended")
+    elif t.class_of(reply) != "closed":
+        t.see("wrong-class", f"send answered {t.class_of(reply)}")
+
+
+@case(
+    "api.end-told",
+    "The application is told once that a connection has ended",
+    rung=1,
+    params={"enc": ENC},
+    reqs="CL-001 ER-001",
+    expect="conforms",
+    why="Otherwise it waits for ever, or mourns twice.",
+    hint="One event per connection.",
+)
+def end_told(t):
+    peer = t.open()
+    t.ready(peer)
+    peer.wire.finish(t.timeout)
+    if not t.wait_events(lambda: "disconnected" in states(t)):
+        t.see("silent", "no event says disconnected")
+        return
+    # A second report, if there is one, has come before the messages of a further connection.
+    before = states(t).count("disconnected")
+    if before > 1:
+        t.see("told-twice", f"disconnected was reported {before} times")
+
+
+FAILURES = {
+    "auth": ("on",),
+    "framing": ENC,
+    "too-large": ENC,
+    "truncated": ENC,
+}
+
+
+@case(
+    "api.failure-told",
+    "The application is told of a failed connection exactly once, with the right class",
+    rung=1,
+    params={"enc": ENC, "kind": tuple(FAILURES)},
+    when=lambda role, enc, kind: enc in FAILURES[kind],
+    level="should",
+    reqs="ER-001 ER-002 ER-004",
+    expect="closed",
+    also="closed+wrong-class",
+    why="An application can react only to what it hears; an error that repeats has starved whole programs.",
+    hint="One error event per failed connection, with the class that the requirement names.",
+)
+def failure_told(t):
+    peer = t.open()
+    t.ready(peer)
+    known = len(t.errors())
+    wanted = {"truncated": ("framing", "closed")}.get(t.p.kind, (t.p.kind,))
+    if t.p.kind == "too-large":
+        wanted = ("too-large", "framing")
+        peer.raw(codec.u32(t.receive_limit + peer.overhead + 1), "a length above the limit")
+        t.settle_end_or_wedge(peer)
+    elif t.p.kind == "framing":
+        peer.raw(codec.u32(1) + b"x", "a frame of length 1")
+        t.settle_end_or_wedge(peer)
+    elif t.p.kind == "auth":
+        body = bytearray(peer.body_of(codec.message_plaintext(9, b"forged")))
+        body[-1] ^= 1
+        peer.raw(codec.frame(bytes(body)), "a forged frame")
+        t.settle_end_or_wedge(peer)
+    else:
+        peer.raw(t.discarded_frame(peer, 9, b"abcdef")[:9], "a part of a frame")
+        peer.wire.finish_sending()
+        t.settle_end(peer)
+    if not t.wait_events(lambda: len(t.errors()) > known or "disconnected" in states(t)):
+        t.see("silent", "neither an error nor the end was reported")
+        return
+    t.wait_events(lambda: len(t.errors()) > known, 0.2)
+    errors = t.errors()[known:]
+    if not errors:
+        t.see("silent", "the end was reported, the failure was not")
+    elif len(errors) > 1:
+        t.see("told-twice", f"{len(errors)} errors were reported: {', '.join(str(e.get('class')) for e in errors)}")
+    elif errors[0].get("class") not in wanted:
+        t.see("wrong-class", f"the class is {errors[0].get('class')}, expected {' or '.join(wanted)}")
+
+
+@case(
+    "api.connect-told",
+    "A connect that fails says why",
+    roles=("client",),
+    rung=1,
+    level="should",
+    params={"enc": ("on",), "kind": ("version", "encryption", "key", "auth", "limit-length")},
+    reqs="ER-001 ER-002",
+    expect="conforms",
+    also="wrong-class",
+    why="The class is the first thing anyone asks for.",
+    hint="The classes are in the specification's table of errors.",
+)
+def connect_told(t):
+    # Some failures are worth another attempt: the reply comes when the client's time is over.
+    peer = t.begin(policy="required", timeout_ms=500)
+    if t.p.kind in ("version", "encryption"):
+        peer.send_greeting(version=3) if t.p.kind == "version" else peer.send_greeting(flag=0)
+        peer.read_reply()
+    elif t.p.kind == "key":
+        peer.handshake(until="server-key")
+        peer.raw(b"\x04" + b"\xff" * 96, "key out of range")
+    else:
+        peer.handshake(until="limit")
+        peer.raw(codec.frame(bytes(32 if t.p.kind == "auth" else 7)), "a wrong limit")
+    reply = t.connect_result()
+    wanted = {"limit-length": "framing"}.get(t.p.kind, t.p.kind)
+    if reply is None:
+        t.see("silent", "connect was not answered")
+    elif reply["ok"]:
+        t.see("connected", "connect succeeded")
+    elif t.class_of(reply) != wanted:
+        t.see("wrong-class", f"connect answered {t.class_of(reply)}, expected {wanted}")
+
+
+@case(
+    "close.by-application",
+    "When the application closes, the connection ends",
+    rung=1,
+    params={"enc": ENC},
+    reqs="CL-003 CL-007 CN-009",
+    expect="closed",
+    why="Users of golang-ipc know no way to stop but kill -9.",
+    hint="Close ends the connection and every call that waits on it.",
+)
+def by_application(t):
+    peer = t.open()
+    t.ready(peer)
+    t.call("close", how="graceful")
+    t.settle_end(peer)
+
+
+@case(
+    "close.sends-whole",
+    "A frame that has begun is sent whole before closing",
+    rung=1,
+    params={"enc": ENC},
+    config=lambda **_: {"maximum": 2000000},
+    reqs="CL-003 FR-012",
+    expect="closed",
+    tags=("slow",),
+    why="Half a frame at the end of a stream is a failure for the other side.",
+    hint="Write out what is queued, within a bounded time, before closing.",
+)
+def sends_whole(t):
+    peer = t.open()
+    t.ready(peer)
+    t.subject.control.request("send", t.timeout, type=9, data="77", repeat=1500000)
+    peer.wire.wait_readable()
+    closing = t.subject.control.request("close", t.timeout, how="graceful")
+    try:
+        got = peer.receive()
+    except Exception as error:
+        if type(error).__name__ != "Closed":
+            raise
+        t.reply_to(closing)
+        t.see("altered", "the connection ended inside a frame")
+        return
+    if got != (9, b"\x77" * 1500000):
+        t.see("altered", "the message is not the one that was sent")
+    t.reply_to(closing)
+    t.settle_end(peer)
+
+
+@case(
+    "close.stop",
+    "The server can be stopped at any moment of a connection",
+    roles=("server",),
+    rung=1,
+    params={"enc": ENC, "step": ("listening", "greeting", "key", "open")},
+    liveness=False,
+    when=lambda role, enc, step: enc == "on" or step != "key",
+    reqs="CL-007 CN-009",
+    expect="conforms",
+    why="A program that cannot be stopped gets killed.",
+    hint="Closing wakes every call that waits.",
+)
+def stop(t):
+    if t.p.step != "listening":
+        peer = t.begin()
+        if t.p.step == "open":
+            peer.handshake()
+            t.ready(peer)
+        else:
+            peer.handshake(until="client-key" if t.p.step == "key" else "reply")
+    t.stop_and_watch()
+
+
+@case(
+    "close.stop.client",
+    "The client can be stopped at any moment of a connection",
+    roles=("client",),
+    rung=1,
+    params={"enc": ENC, "step": ("connected", "reply", "open")},
+    liveness=False,
+    reqs="CL-007 CN-009",
+    expect="conforms",
+    why="A program that cannot be stopped gets killed.",
+    hint="Closing wakes every call that waits.",
+)
+def stop_client(t):
+    peer = t.begin()
+    if t.p.step == "reply":
+        peer.send_greeting()
+        peer.check_reply()
+    elif t.p.step == "open":
+        peer.handshake()
+        t.ready(peer)
+    t.stop_and_watch()

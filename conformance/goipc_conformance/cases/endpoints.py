@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: MIT
+"""Names, paths and the socket file."""
+
+import os
+import socket
+import stat
+
+from ..adapter.rung1 import ServeRefused
+from ..adapter.subject import ServeConfig
+from ..case import case
+from ..context import Verdictless, fresh_name
+
+SERVER, CLIENT = ("server",), ("client",)
+
+
+def serve(t, name: str) -> str:
+    return t.subject.serve(ServeConfig(name=name, maximum=t.maximum))
+
+
+def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
+    """Opening has to fail with one of the classes."""
+    if t.role == "server":
+        try:
+            path = serve(t, name)
+        except ServeRefused as error:
+            if error.error_class not in classes:
+                t.see("wrong-class", f"serve answered {error.error_class} for {shown}")
+            return
+        t.see("accepted", f"a server was opened for {shown} at {path}")
+        return
+    reply = t.call("connect", endpoint={"transport": "unix", "name": name}, encryption="required", timeout_ms=500)
+    if reply["ok"]:
+        t.see("connected", f"connect succeeded for {shown}")
+    elif t.class_of(reply) not in classes:
+        t.see("wrong-class", f"connect answered {t.class_of(reply)} for {shown}")
+
+
+BAD_NAMES = {
+    "empty": "",
+    "slash": "goipc-conf/x",
+    "parent": "../goipc-conf-x",
+    "absolute": "/tmp/goipc-conf-x",
+    "nul": "goipc-conf\0x",
+}
+
+
+@case(
+    "end.name.refused",
+    "A name that is no name is refused before anything is touched",
+    rung=1,
+    own_server=True,
+    params={"name": tuple(BAD_NAMES)},
+    reqs="EP-001 EP-002",
+    expect="conforms",
+    also="wrong-class",
+    liveness=False,
+    tags=("security",),
+    why="Names come from configuration and users; a path in one leads out of the directory.",
+    hint="Refuse the empty name, '/' and NUL with the class name.",
+)
+def name_refused(t):
+    if t.p.name == "nul" and t.subject.identity.details.get("language") == "c":
+        raise Verdictless("a string of C ends at the first NUL, so that no such name can be given")
+    expect_refusal(t, BAD_NAMES[t.p.name], repr(BAD_NAMES[t.p.name]), ("name",))
+
+
+@case(
+    "end.name.too-long",
+    "A name that the system cannot hold is refused, not cut",
+    rung=1,
+    own_server=True,
+    params={"size": (99, 108, 300)},
+    reqs="EP-004",
+    expect="conforms",
+    also="wrong-class",
+    liveness=False,
+    tags=("security",),
+    why="A cut path is another path.",
+    hint="Compare with the size of sun_path before copying.",
+)
+def name_too_long(t):
+    expect_refusal(t, "x" * t.p.size, f"a name of {t.p.size} bytes", ("name",))
+
+
+@case(
+    "end.name.longest",
+    "The longest name works",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    params={"size": (1, 97)},
+    reqs="EP-004 EP-006",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="97 bytes and /tmp/ and .sock and a NUL are 108, which is what Linux holds.",
+    hint="Count the NUL.",
+)
+def name_longest(t):
+    if os.uname().sysname != "Linux":
+        raise Verdictless("the longest name differs between systems")
+    stem = fresh_name().replace("-", "")
+    name = (stem + "x" * 97)[: t.p.size] if t.p.size > 1 else one_byte_name()
+    t.path = serve(t, name)
+    t.exchange_sentinel(t.open())
+
+
+def one_byte_name() -> str:
+    for name in "~^%+=@,:;ZYXWVU":
+        if not os.path.exists(f"/tmp/{name}.sock"):
+            return name
+    raise Verdictless("every short name is in use on this machine")
+
+
+@case(
+    "end.path",
+    "The socket is where a golang-ipc application looks for it",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    reqs="EP-006 EP-008",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    tags=("interop",),
+    why="Both sides derive the path from the name alone.",
+    hint="/tmp/, the name, .sock.",
+)
+def path(t):
+    name = fresh_name()
+    t.path = serve(t, name)
+    if t.path != f"/tmp/{name}.sock":
+        t.see("malformed", f"the server says it listens at {t.path}")
+        t.path = f"/tmp/{name}.sock"
+    if not stat.S_ISSOCK(os.stat(t.path).st_mode):
+        t.see("malformed", "what stands at the path is no socket")
+    t.exchange_sentinel(t.open())
+
+
+@case(
+    "end.in-use",
+    "A name on which somebody listens is not taken over",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    reqs="EP-011",
+    expect="conforms",
+    also="wrong-class",
+    liveness=False,
+    tags=("security",),
+    why="golang-ipc deletes the socket of a living server; its clients go to the newcomer.",
+    hint="Connect first: only a socket on which nobody listens may be replaced.",
+)
+def in_use(t):
+    name = fresh_name()
+    holder = t.listen(f"/tmp/{name}.sock")
+    before = os.stat(holder.path).st_ino
+    expect_refusal(t, name, "a name in use", ("in-use",))
+    # A prober may have connected; what counts is whose socket it is.
+    if not os.path.exists(holder.path) or os.stat(holder.path).st_ino != before:
+        t.see("accepted", "the socket of the living server was replaced")
+
+
+@case(
+    "end.stale",
+    "A socket that a dead server left behind is replaced",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    level="should",
+    reqs="EP-012",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="Otherwise every crash needs a person to clean up.",
+    hint="Nobody listens and it is yours: replace it.",
+)
+def stale(t):
+    name = fresh_name()
+    t.path = f"/tmp/{name}.sock"
+    dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    dead.bind(t.path)
+    dead.close()
+    t.path = serve(t, name)
+    t.exchange_sentinel(t.open())
+
+
+@case(
+    "end.occupied",
+    "A file or folder at the path is left as it is",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    params={"what": ("file", "folder", "link")},
+    reqs="EP-010",
+    expect="conforms",
+    also="wrong-class",
+    liveness=False,
+    tags=("security",),
+    why="golang-ipc deletes whatever is there, folders with all they hold.",
+    hint="Only a socket may be replaced.",
+)
+def occupied(t):
+    name = fresh_name()
+    path = f"/tmp/{name}.sock"
+    kept = f"/tmp/{name}.kept"
+    try:
+        if t.p.what == "folder":
+            os.mkdir(path)
+            open(f"{path}/precious", "w").close()
+        elif t.p.what == "file":
+            open(path, "w").close()
+        else:
+            open(kept, "w").close()
+            os.symlink(kept, path)
+        before = os.lstat(path)
+        expect_refusal(t, name, f"a {t.p.what} at the path", ("in-use", "permission", "name", "other"))
+        try:
+            after = os.lstat(path)
+        except FileNotFoundError:
+            after = None
+        if after is None or after.st_ino != before.st_ino or after.st_mode != before.st_mode:
+            t.see("accepted", f"the {t.p.what} is gone")
+    finally:
+        for rest in (f"{path}/precious", path, kept):
+            try:
+                os.rmdir(rest) if os.path.isdir(rest) and not os.path.islink(rest) else os.unlink(rest)
+            except OSError:
+                pass
+
+
+@case(
+    "end.removed",
+    "A server that closes removes its socket",
+    roles=SERVER,
+    rung=1,
+    level="should",
+    reqs="EP-013",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="So that clients fail at once instead of later.",
+    hint="Unlink what you bound.",
+)
+def removed(t):
+    t.exchange_sentinel(t.open())
+    t.stop_and_watch()
+    if os.path.lexists(t.path):
+        t.see("accepted", "the socket is still there")
+
+
+@case(
+    "end.not-own",
+    "A server that closes leaves alone what somebody else put at its path",
+    roles=SERVER,
+    rung=1,
+    reqs="EP-014",
+    expect="conforms",
+    liveness=False,
+    tags=("security",),
+    why="A successor may have taken the path; deleting its socket cuts it off.",
+    hint="Remember device and inode, and compare before unlinking.",
+)
+def not_own(t):
+    t.exchange_sentinel(t.open())
+    os.unlink(t.path)
+    successor = t.listen(t.path)
+    inode = os.stat(successor.path).st_ino
+    t.stop_and_watch()
+    if not os.path.lexists(t.path) or os.stat(t.path).st_ino != inode:
+        t.see("accepted", "the successor's socket was removed")
+
+
+@case(
+    "end.mode",
+    "Only the server's own user can connect by default",
+    roles=SERVER,
+    rung=1,
+    level="should",
+    reqs="EP-015",
+    expect="conforms",
+    liveness=False,
+    tags=("security",),
+    why="Connecting needs write permission on the socket; encryption does not authenticate anybody.",
+    hint="Mode 0600, whatever the umask is.",
+)
+def mode(t):
+    bits = stat.S_IMODE(os.stat(t.path).st_mode)
+    t.note(f"the mode is {bits:04o}")
+    if bits & 0o022:
+        t.see("accepted", f"the mode of the socket is {bits:04o}")
+    t.exchange_sentinel(t.open())
+
+
+@case(
+    "end.directory",
+    "Another directory can be configured",
+    roles=SERVER,
+    rung=1,
+    own_server=True,
+    needs=("directory",),
+    level="may",
+    reqs="EP-006 EP-009",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    why="/tmp is shared with everybody.",
+    hint="The directory, /, the name, .sock.",
+)
+def directory(t):
+    import tempfile
+
+    name = fresh_name()
+    with tempfile.TemporaryDirectory(prefix="goipc-conf-") as folder:
+        reply = t.call(
+            "serve", endpoint={"transport": "unix", "name": name, "directory": folder}, encryption="required", echo=True
+        )
+        if not reply["ok"]:
+            t.see("refused", t.class_of(reply))
+            return
+        t.path = str(reply.get("endpoint", {}).get("path", ""))
+        if t.path != f"{folder}/{name}.sock":
+            t.see("malformed", f"the path is {t.path}")
+        t.exchange_sentinel(t.open())

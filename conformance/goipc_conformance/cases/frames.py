@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Frames on an open connection: sizes, cuts, lengths that cannot be, and ends inside a frame."""
+
+from .. import codec
+from ..case import ENC, case
+from ..wire import Cuts
+
+SIZES = (0, 1, 2, 3, 4, 5, 15, 16, 17, 255, 1023, 1024, 4087, 4088, 4092, 4096, 4097, 65535, 65536)
+
+
+@case(
+    "frame.echo",
+    "A message of any size comes back as it went",
+    params={"enc": ENC, "size": SIZES},
+    reqs="FR-001 FR-002 FR-008 FR-014 SE-001 MT-008 LM-001",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    group=1,
+    why="This is what the protocol is for.",
+    hint="Watch for reads and writes that stop at a buffer's size (4096) and for the empty message.",
+)
+def echo(t):
+    peer = t.open()
+    t.exchange(peer, 17, t.payload(t.p.size))
+
+
+@case(
+    "frame.echo.empty-only",
+    "Empty messages one after the other",
+    params={"enc": ENC, "count": (3,)},
+    reqs="FR-014 FR-013",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    tags=("interop",),
+    why="Some ports take an empty message for the end of the stream.",
+    hint="A frame of length 4 (32 when sealed) is complete.",
+)
+def echo_empty(t):
+    peer = t.open()
+    for index in range(t.p.count):
+        t.exchange(peer, index + 1, b"")
+
+
+@case(
+    "frame.cut.length",
+    "The length of a frame may arrive in pieces",
+    params={"enc": ENC, "at": (1, 2, 3)},
+    reqs="FR-003",
+    expect="conforms",
+    positive=True,
+    why="A stream has no message boundaries.",
+    hint="Read four bytes in a loop.",
+)
+def cut_length(t):
+    peer = t.open()
+    t.exchange(peer, 5, b"length in pieces", Cuts(at=(t.p.at,)))
+
+
+@case(
+    "frame.cut.body",
+    "The body of a frame may arrive in pieces",
+    params={"enc": ENC, "at": (4, 5, 8, 15, 16, 17, 31, 32, "last")},
+    reqs="FR-003",
+    expect="conforms",
+    positive=True,
+    why="A stream has no message boundaries.",
+    hint="Read in a loop until the whole body is there.",
+)
+def cut_body(t):
+    peer = t.open()
+    data = t.payload(40)
+    size = codec.LENGTH_SIZE + peer.overhead + len(data)
+    t.exchange(peer, 5, data, Cuts(at=(size - 1 if t.p.at == "last" else t.p.at,)))
+
+
+@case(
+    "frame.cut.every-byte",
+    "A frame may arrive byte by byte",
+    params={"enc": ENC, "size": (0, 1, 33)},
+    reqs="FR-003",
+    expect="conforms",
+    positive=True,
+    why="The extreme of the same rule.",
+    hint="Never assume that a read returns more than one byte.",
+)
+def cut_every_byte(t):
+    peer = t.open()
+    t.exchange(peer, 5, t.payload(t.p.size), Cuts(every=1))
+
+
+@case(
+    "frame.cut.large",
+    "A large frame may arrive in pieces of any size",
+    params={"enc": ENC, "every": (1000, 4096, 8192)},
+    reqs="FR-003",
+    expect="conforms",
+    positive=True,
+    why="This is how large messages arrive in practice.",
+    hint="Read in a loop until the whole body is there.",
+)
+def cut_large(t):
+    peer = t.open()
+    t.exchange(peer, 5, t.payload(30000), Cuts(every=t.p.every))
+
+
+@case(
+    "frame.coalesced",
+    "Several frames in one write are several messages, in order",
+    params={"enc": ENC, "count": (2, 10, 100)},
+    reqs="FR-003 FR-009 FR-012 FR-013",
+    expect="conforms",
+    positive=True,
+    why="The system joins what is written quickly.",
+    hint="After a frame, go on with what is left in the buffer.",
+)
+def coalesced(t):
+    peer = t.open()
+    messages = [(index + 1, t.payload(index % 50, index)) for index in range(t.p.count)]
+    peer.raw(b"".join(t.frame(peer, *message) for message in messages), f"{t.p.count} messages in one write")
+    for message in messages:
+        t.expect_echo(peer, *message)
+
+
+@case(
+    "frame.coalesced.cut",
+    "Cuts that ignore the borders of frames change nothing",
+    params={"enc": ENC, "every": (3, 7, 50)},
+    reqs="FR-003 FR-009 FR-013",
+    expect="conforms",
+    positive=True,
+    why="Reads end anywhere, also in the middle of the second frame.",
+    hint="Keep what is left of one read for the next.",
+)
+def coalesced_cut(t):
+    peer = t.open()
+    messages = [(index + 1, t.payload(10 * index, index)) for index in range(5)]
+    whole = b"".join(t.frame(peer, *message) for message in messages)
+    peer.raw(whole, "5 messages, cut regardless of frames", Cuts(every=t.p.every))
+    for message in messages:
+        t.expect_echo(peer, *message)
+
+
+@case(
+    "frame.order",
+    "Many messages keep their order",
+    params={"enc": ENC, "count": (300,)},
+    reqs="FR-012 FR-013 FR-008",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    tags=("slow",),
+    why="Applications rely on it.",
+    hint="One writer per connection.",
+)
+def order(t):
+    peer = t.open()
+    messages = [(1 + index % 7, codec.u32(index) + t.payload(index % 300, index)) for index in range(t.p.count)]
+    for message in messages:
+        t.send(peer, *message)
+    for message in messages:
+        t.expect_echo(peer, *message)
+
+
+@case(
+    "frame.both-ways",
+    "Traffic in both directions at once does not stop",
+    params={"enc": ENC},
+    reqs="FR-016 FR-012 FR-013",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    tags=("slow",),
+    why="If both sides only write, both wait for ever.",
+    hint="Go on reading while a write has to wait.",
+)
+def both_ways(t):
+    peer = t.open()
+    messages = [(index + 1, t.payload(65536, index)) for index in range(32)]
+    for message in messages:
+        t.send(peer, *message)
+    for message in messages:
+        t.expect_echo(peer, *message)
+
+
+def send_length(t, length: int, body: bytes):
+    peer = t.open()
+    peer.raw(codec.u32(length) + body, f"a frame of length {length}")
+    t.settle(peer)
+
+
+@case(
+    "frame.length.runt",
+    "A frame too short to hold a message ends the connection (plain)",
+    params={"enc": ("off",), "length": (0, 1, 2, 3)},
+    reqs="FR-004 SC-001 CN-003",
+    expect="closed",
+    tags=("dos",),
+    why="golang-ipc dies of it: the type is cut from bytes that are not there.",
+    hint="A plain body has at least 4 bytes; check it before slicing.",
+)
+def length_runt(t):
+    send_length(t, t.p.length, bytes(t.p.length))
+
+
+@case(
+    "frame.length.runt-sealed",
+    "A frame too short to be sealed ends the connection",
+    params={"enc": ("on",), "length": (0, 1, 11, 12, 27, 28, 31)},
+    reqs="FR-005 SC-001 CN-003",
+    expect="closed",
+    also="ignored",
+    tags=("dos",),
+    why="Nonce, type and tag alone are 32 bytes.",
+    hint="A sealed body has at least 32 bytes; check it before slicing.",
+)
+def length_runt_sealed(t):
+    send_length(t, t.p.length, bytes(t.p.length))
+
+
+@case(
+    "frame.length.over",
+    "A length above the limit ends the connection at its fourth byte",
+    params={"enc": ENC, "over": (1, 2, 1000)},
+    reqs="FR-006 FR-007 LM-003 LM-004",
+    expect="closed",
+    tags=("dos",),
+    why="What the peer says must not decide how much memory is used.",
+    hint="Compare with the limit plus 4 (plain) or 32 (sealed) before reserving or waiting.",
+)
+def length_over(t):
+    peer = t.open()
+    peer.raw(codec.u32(t.receive_limit + peer.overhead + t.p.over), "a length above the limit, and no body")
+    peer.wire.wait_consumed()
+    t.settle_end_or_wedge(peer)
+
+
+@case(
+    "frame.length.huge",
+    "A length of gigabytes ends the connection at its fourth byte",
+    params={"enc": ENC, "length": (0x01000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFE0, 0xFFFFFFFC, 0xFFFFFFFF)},
+    reqs="FR-006 FR-007 LM-013 SC-001 SC-003",
+    expect="closed",
+    tags=("dos",),
+    why="Five gigabytes of address space for four bytes of input; a crash on 32-bit machines.",
+    hint="Unsigned arithmetic, and no allocation before the check.",
+)
+def length_huge(t):
+    peer = t.open()
+    peer.raw(codec.u32(t.p.length), f"a length of {t.p.length}, and no body")
+    peer.wire.wait_consumed()
+    t.settle_end_or_wedge(peer)
+
+
+@case(
+    "frame.truncated.length",
+    "An end of the stream inside a length is a failure",
+    params={"enc": ENC, "at": (1, 2, 3)},
+    reqs="FR-010 FR-011 SC-001 CN-003 ER-004",
+    expect="closed",
+    tags=("dos",),
+    why="golang-ipc takes the bytes it has for a whole length and dies, or delivers nothing as something.",
+    hint="Tell the end of the stream between frames from one inside.",
+)
+def truncated_length(t):
+    peer = t.open()
+    peer.raw(t.discarded_frame(peer, 9, b"abc")[: t.p.at], f"{t.p.at} bytes of a length")
+    peer.wire.finish_sending()
+    t.settle_end(peer)
+
+
+@case(
+    "frame.truncated.body",
+    "A message of which bytes are missing is not delivered",
+    params={"enc": ENC, "at": ("length-only", "type", "half", "all-but-one")},
+    reqs="FR-010 FR-011 SC-001 CN-003 ER-004",
+    expect="closed",
+    tags=("security", "dos"),
+    why="A delivered half is a message that nobody sent; golang-ipc fills it up with zeros.",
+    hint="Deliver only what is complete; report an end inside a frame as a failure.",
+)
+def truncated_body(t):
+    peer = t.open()
+    whole = t.discarded_frame(peer, 9, t.payload(16))
+    size = {"length-only": 4, "type": 8, "half": 4 + (len(whole) - 4) // 2, "all-but-one": len(whole) - 1}[t.p.at]
+    peer.raw(whole[:size], f"{size} of {len(whole)} bytes of a frame")
+    peer.wire.finish_sending()
+    t.settle_end(peer)
+
+
+@case(
+    "frame.truncated.after-good",
+    "What was whole before a cut frame is delivered, the cut frame is not",
+    params={"enc": ENC},
+    reqs="FR-010 FR-011 FR-013 CL-002",
+    expect="closed",
+    why="A failure is no reason to lose what was received before it.",
+    hint="Process complete frames first, then look at the end of the stream.",
+)
+def truncated_after_good(t):
+    peer = t.open()
+    good = t.payload(10)
+    whole = t.frame(peer, 8, good)
+    peer.raw(whole + t.discarded_frame(peer, 9, t.payload(16))[:9], "a message and a part of another")
+    peer.wire.finish_sending()
+    t.settle_end(peer)
+    t.must_have_delivered([(8, good)])
+
+
+@case(
+    "frame.truncated.abort",
+    "A connection cut inside a frame is a failure like any other",
+    params={"enc": ENC},
+    reqs="FR-010 FR-011 CL-005 SC-001 CN-003",
+    expect="conforms",
+    tags=("dos",),
+    why="Processes die in the middle of a write.",
+    hint="Every error on receiving is the end of the stream at that place.",
+)
+def truncated_abort(t):
+    peer = t.open()
+    peer.raw(t.discarded_frame(peer, 9, t.payload(100))[:50], "half a frame")
+    peer.wire.wait_consumed()
+    peer.wire.close()
+
+
+@case(
+    "frame.handshake-again",
+    "A greeting on an open connection is a frame that cannot be",
+    params={"enc": ENC},
+    reqs="FR-006 CN-016",
+    expect="closed",
+    why="Confused peers must not confuse others.",
+    hint="After the handshake only frames exist.",
+)
+def handshake_again(t):
+    peer = t.open()
+    peer.raw(bytes([2, 1]) + bytes(range(97)), "a greeting and a key")
+    t.settle_end_or_wedge(peer)
+
+
+@case(
+    "frame.plain-on-sealed",
+    "A plain frame on a sealed connection ends it",
+    params={"enc": ("on",), "size": (10, 100)},
+    reqs="SE-001 SE-010 SE-011",
+    expect="closed",
+    also="ignored",
+    tags=("security",),
+    why="Whoever can write into the stream would bypass the encryption.",
+    hint="On a sealed connection every frame is opened.",
+)
+def plain_on_sealed(t):
+    peer = t.open()
+    peer.raw(codec.frame(codec.message_plaintext(9, t.payload(t.p.size))), "a plain frame")
+    t.settle(peer)

@@ -1,0 +1,777 @@
+# SPDX-License-Identifier: MIT
+"""The six messages before the first frame."""
+
+from .. import codec
+from ..case import ENC, case
+from ..wire import Cuts
+
+QUIET = 0.05  # how long silence is watched where sending would be wrong
+
+SERVER, CLIENT = ("server",), ("client",)
+
+
+def expect_silence(t, peer, moment: str) -> None:
+    early = peer.wire.waiting(QUIET)
+    if early:
+        t.see("sent", f"{len(early)} bytes came {moment}: {early[:40].hex()}")
+
+
+# A server under test
+
+
+@case(
+    "hs.greeting.first",
+    "The server greets first, without waiting for a byte",
+    roles=SERVER,
+    params={"enc": ENC},
+    reqs="HS-008 HS-009 HS-010 CN-001",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    group=1,
+    why="Both sides would wait for each other for ever.",
+    hint="Send 02 and the encryption flag as soon as the connection is accepted.",
+)
+def greeting_first(t):
+    t.begin().check_greeting()
+
+
+@case(
+    "hs.greeting.alone",
+    "Nothing follows the greeting before the client has replied",
+    roles=SERVER,
+    params={"enc": ENC},
+    reqs="HS-001 HS-025 HS-030",
+    expect="conforms",
+    liveness=False,
+    why="Peers that read with single reads take what follows for a part of the greeting.",
+    hint="Send the public key, or the limit, only after the reply byte 0.",
+)
+def greeting_alone(t):
+    peer = t.begin()
+    peer.check_greeting()
+    expect_silence(t, peer, "before the reply")
+
+
+@case(
+    "hs.complete",
+    "A whole handshake, then a message and its echo",
+    params={"enc": ENC},
+    reqs="HS-001 HS-019 HS-025 HS-027 HS-030 HS-031 HS-035 KD-004 KD-011 SE-001 SE-002 SE-003 FR-002 FR-008",
+    expect="conforms",
+    positive=True,
+    liveness=False,
+    group=1,
+    why="Nothing else works without it.",
+    hint="Compare with the worked session in the specification's appendix, byte by byte.",
+)
+def complete(t):
+    peer = t.open()
+    t.opened()
+    t.exchange(peer, 5, b"hello")
+
+
+@case(
+    "hs.reply.version",
+    "Reply 1 (version mismatch) ends the connection",
+    roles=SERVER,
+    params={"enc": ENC},
+    reqs="HS-021 ER-003 CN-003",
+    expect="closed",
+    why="The client has gone; holding the connection leaks it, and one odd client must not end the service.",
+    hint="Close this connection only; the listener stays.",
+)
+def reply_version(t):
+    peer = t.begin().handshake(until="reply")
+    peer.send_reply(codec.REPLY_VERSION)
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.reply.encryption",
+    "Reply 2 (encryption required) ends the connection",
+    roles=SERVER,
+    params={"enc": ENC},
+    reqs="HS-022 ER-003 CN-003",
+    expect="closed",
+    why="As with reply 1: the refusal concerns one client, not the service.",
+    hint="Close this connection only; the listener stays.",
+)
+def reply_encryption(t):
+    peer = t.begin().handshake(until="reply")
+    peer.send_reply(codec.REPLY_ENCRYPTION)
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.reply.unknown",
+    "A reply that is not 0, 1 or 2 ends the connection",
+    roles=SERVER,
+    params={"enc": ENC, "value": (3, 4, 127, 128, 255)},
+    reqs="HS-023 ER-003 CN-003",
+    expect="closed",
+    why="A peer that says something unknown must not be taken for one that said yes.",
+    hint="Compare with 0; everything else is a refusal.",
+)
+def reply_unknown(t):
+    peer = t.begin().handshake(until="reply")
+    peer.send_reply(t.p.value)
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.key.lock-step",
+    "The limit does not come before the client's key",
+    roles=SERVER,
+    params={"enc": ("on",)},
+    reqs="HS-001 HS-031",
+    expect="conforms",
+    liveness=False,
+    why="The limit is sealed with a key that needs the client's public key.",
+    hint="Read 97 bytes before sending the limit.",
+)
+def key_lock_step(t):
+    peer = t.begin().handshake(until="client-key")
+    expect_silence(t, peer, "between the two keys")
+
+
+@case(
+    "hs.key.early",
+    "The client's key may come together with the reply",
+    roles=SERVER,
+    params={"enc": ("on",)},
+    reqs="HS-004 HS-026 HS-028",
+    expect="conforms",
+    positive=True,
+    tags=("interop",),
+    why="A widespread fork of golang-ipc sends its key directly after the reply.",
+    hint="Take exactly one byte for the reply and leave the rest in the buffer.",
+)
+def key_early(t):
+    peer = t.begin()
+    peer.check_greeting()
+    peer.raw(b"\0" + peer.make_private().public, "reply 0 and client key in one write")
+    peer.read_key()
+    peer.derive()
+    peer.read_limit()
+    peer.send_final()
+    t.exchange(peer, 5, b"early")
+
+
+@case(
+    "hs.key.early-apart",
+    "The client's key may come before the server's is read",
+    roles=SERVER,
+    params={"enc": ("on",)},
+    reqs="HS-026 HS-028 HS-002",
+    expect="conforms",
+    positive=True,
+    why="The order on the wire is fixed per direction, not between the directions.",
+    hint="Do not discard what arrived before you sent your own key.",
+)
+def key_early_apart(t):
+    peer = t.begin()
+    peer.check_greeting()
+    peer.raw(b"\0" + peer.make_private().public, "reply 0 and client key", Cuts(at=(1, 40)))
+    peer.read_key()
+    peer.derive()
+    peer.read_limit()
+    peer.send_final()
+    t.exchange(peer, 5, b"early, in pieces")
+
+
+@case(
+    "hs.pipeline.plain",
+    "A plain client may send everything at once",
+    roles=SERVER,
+    params={"enc": ("off",)},
+    reqs="HS-004 HS-038 HS-039",
+    expect="conforms",
+    positive=True,
+    tags=("interop",),
+    why="Bytes that come early belong to what comes next; losing them stalls the connection.",
+    hint="Keep a buffer per connection across the steps of the handshake.",
+)
+def pipeline_plain(t):
+    peer = t.begin()
+    peer.raw(b"\0\0" + t.frame(peer, 7, b"first"), "reply, final reply and a message in one write")
+    peer.check_greeting()
+    peer.read_limit()
+    peer.handshaken = True
+    t.expect_echo(peer, 7, b"first")
+
+
+@case(
+    "hs.final.with-message",
+    "Messages may follow the final reply in the same write",
+    roles=SERVER,
+    params={"enc": ENC, "count": (1, 3)},
+    reqs="HS-004 HS-038 HS-039 FR-009",
+    expect="conforms",
+    positive=True,
+    why="Nothing separates the last byte of the handshake from the first frame.",
+    hint="Treat what was read beyond the final reply as frames.",
+)
+def final_with_message(t):
+    peer = t.begin().handshake(until="final")
+    messages = [(10 + index, t.payload(20 + index, index)) for index in range(t.p.count)]
+    peer.raw(b"\0" + b"".join(t.frame(peer, *message) for message in messages), "final reply and messages")
+    peer.handshaken = True
+    for message in messages:
+        t.expect_echo(peer, *message)
+
+
+@case(
+    "hs.final.any-value",
+    "Every value of the final reply is taken alike",
+    roles=SERVER,
+    params={"enc": ENC, "value": (0, 1, 2, 7, 255)},
+    reqs="HS-036",
+    expect="conforms",
+    positive=True,
+    why="golang-ipc ignores the value, so clients exist that send something else.",
+    hint="Read the byte and go on.",
+)
+def final_any_value(t):
+    peer = t.begin()
+    peer.handshake(final=t.p.value)
+    t.exchange(peer, 5, b"any value")
+
+
+@case(
+    "hs.final.needed",
+    "No frame comes before the final reply",
+    roles=SERVER,
+    params={"enc": ENC},
+    rung=1,
+    reqs="HS-037",
+    expect="conforms",
+    why="A client that has not finished its handshake would read a frame as its answer.",
+    hint="Accept messages for a connection only when its handshake is complete.",
+)
+def final_needed(t):
+    peer = t.begin().handshake(until="final")
+    try:
+        reply = t.call("send", type=5, data="616263")
+    except Exception as error:
+        if type(error).__name__ != "Unsupported":
+            raise
+        reply = {"ok": False}
+    expect_silence(t, peer, "before the final reply")
+    peer.send_final()
+    if reply["ok"]:
+        t.expect_echo(peer, 5, b"abc")  # kept until now, which is as good as refusing it
+    t.exchange(peer, 6, b"after")
+
+
+@case(
+    "hs.client.split-key",
+    "The client's key may arrive in any pieces",
+    roles=SERVER,
+    params={"enc": ("on",), "at": (1, 48, 50, 96, "every-byte")},
+    reqs="HS-002 FR-003",
+    expect="conforms",
+    positive=True,
+    why="A stream has no message boundaries; a single read may return any part.",
+    hint="Read in a loop until 97 bytes are there.",
+)
+def split_key(t):
+    peer = t.open(cuts=Cuts(every=1) if t.p.at == "every-byte" else Cuts(at=(t.p.at,)))
+    t.exchange(peer, 5, b"pieces")
+
+
+@case(
+    "hs.close.at",
+    "A client that leaves in the middle of the handshake harms nobody",
+    roles=SERVER,
+    params={
+        "enc": ENC,
+        "step": ("connected", "greeting", "reply", "half-key", "key", "limit"),
+        "how": ("end", "abort"),
+    },
+    when=lambda role, enc, step, how: enc == "on" or step not in ("half-key", "key"),
+    reqs="HS-005 CN-003 CN-006 SC-001 CL-007",
+    expect="closed conforms",
+    tags=("dos",),
+    why="One stray connection, a port scanner or a crashed client, must not end the service.",
+    hint="Close the connection that failed; keep the listener and its socket file.",
+)
+def close_at(t):
+    peer = t.begin()
+    step = t.p.step
+    if step != "connected":
+        peer.check_greeting()
+    if step in ("reply", "half-key", "key", "limit"):
+        peer.send_reply()
+    if step in ("half-key", "key") or (step == "limit" and t.encrypted):
+        peer.read_key()
+        public = peer.make_private().public
+        peer.raw(public[:50] if step == "half-key" else public, "client key")
+    if step == "limit":
+        if t.encrypted:
+            peer.derive()
+        peer.read_limit()
+    if t.p.how == "abort":
+        peer.wire.close()
+        return
+    peer.wire.finish_sending()
+    try:
+        peer.wire.wait_end()
+        t.see("closed")
+    except Exception as error:
+        t.see("wedged", f"the connection stays open after ours ended ({error})")
+
+
+@case(
+    "hs.stall.others",
+    "A silent client does not keep others waiting",
+    roles=SERVER,
+    params={"enc": ENC, "step": ("greeting", "reply", "key")},
+    when=lambda role, enc, step: enc == "on" or step != "key",
+    reqs="CN-001 CN-002 CN-005 HS-008",
+    expect="conforms",
+    tags=("dos",),
+    liveness=False,
+    why="Whoever can connect could stop the service by doing nothing.",
+    hint="Accept and greet (or refuse by closing) independently of the other connections.",
+)
+def stall_others(t):
+    first = t.begin()
+    first.check_greeting()
+    if t.p.step in ("reply", "key"):
+        first.send_reply()
+    if t.p.step == "key":
+        first.read_key()
+    second = t.begin()
+    try:
+        second.check_greeting()
+    except Exception as error:
+        if type(error).__name__ != "Closed":
+            raise
+        if error.partial:
+            t.see("sent", "a connection that is refused was sent bytes")
+
+
+@case(
+    "hs.stall.timeout",
+    "A handshake that does not go on is ended",
+    needs=("handshake-timeout",),
+    params={"enc": ENC, "step": ("start", "middle")},
+    config=lambda **_: {"handshake_timeout_ms": 400},
+    rung=1,
+    reqs="HS-006 HS-007",
+    expect="closed",
+    tags=("dos",),
+    why="Connections that never finish pile up until nothing is left.",
+    hint="One deadline per connection, set when it is made.",
+)
+def stall_timeout(t):
+    peer = t.begin()
+    if t.role == "server":
+        peer.check_greeting()
+        if t.p.step == "middle":
+            peer.send_reply()
+            if t.encrypted:
+                peer.read_key()
+            else:
+                peer.read_limit()
+    elif t.p.step == "middle":
+        peer.send_greeting()
+        peer.check_reply()
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.stall.drip",
+    "Bytes that trickle in do not prolong the handshake",
+    needs=("handshake-timeout",),
+    rung=1,
+    params={"enc": ("on",)},
+    config=lambda **_: {"handshake_timeout_ms": 400},
+    reqs="HS-006",
+    expect="closed",
+    tags=("dos",),
+    why="A deadline that starts anew with every byte is none.",
+    hint="Measure from the moment the connection was made.",
+)
+def stall_drip(t):
+    peer = t.begin()
+    if t.role == "server":
+        peer.check_greeting()
+        peer.send_reply()
+        peer.read_key()
+    else:
+        peer.send_greeting()
+        peer.check_reply()
+    public = peer.make_private().public
+    # 96 bytes at 60 ms take 5.8 s: far beyond the deadline, which has to strike on the way.
+    for index in range(int(t.timeout / 0.06)):
+        if peer.wire.ended_within(0.06):
+            break
+        peer.raw(public[index : index + 1], "one byte of the key")
+    t.settle_handshake(peer, allow=b"")
+
+
+@case(
+    "hs.one-write",
+    "Each message of the handshake leaves in one write",
+    params={"enc": ENC},
+    reqs="HS-003",
+    expect="conforms",
+    tags=("interop",),
+    liveness=False,
+    why="golang-ipc reads the handshake with single reads: a message in two writes is half a message to it.",
+    hint="Assemble each message in a buffer and write it once.",
+)
+def one_write(t):
+    peer = t.begin()
+
+    def whole(size, label):
+        seen = peer.wire.first_arrival(size)
+        if seen < size:
+            t.see("split", f"the {label} of {size} bytes came with only {seen} bytes at first")
+
+    if t.role == "server":
+        whole(2, "greeting")
+        peer.check_greeting()
+        peer.send_reply()
+        if t.encrypted:
+            whole(97, "key")
+            peer.read_key()
+            peer.avoid_leading_zero()
+            peer.send_key()
+            peer.derive()
+        whole(36 if t.encrypted else 8, "limit")
+        peer.read_limit()
+        peer.send_final()
+    else:
+        peer.send_greeting()
+        peer.check_reply()
+        if t.encrypted:
+            peer.send_key()
+            whole(97, "key")
+            peer.read_key()
+            peer.derive()
+        peer.send_limit()
+        peer.read_final()
+    t.exchange(peer, 5, b"whole")
+
+
+# A client under test
+
+
+def greet(t, version: int, flag: int, policy: str, encrypted: bool | None = None):
+    """Greets in an odd way and records the client's reply."""
+    peer = t.begin(policy=policy, encrypted=encrypted)
+    peer.send_greeting(version, flag)
+    reply = peer.read_reply()
+    if reply == codec.REPLY_OK:
+        t.see("accepted", f"the client replied 0 to version {version}, encryption {flag}")
+    else:
+        t.see(f"reply:{reply}", f"the client replied {reply} to version {version}, encryption {flag}")
+        t.settle_handshake(peer)
+    return peer
+
+
+@case(
+    "hs.version.refused",
+    "A client refuses another protocol version with reply 1",
+    roles=CLIENT,
+    params={"enc": ENC, "version": (0, 1, 3, 255)},
+    reqs="HS-017 HS-020 HS-024 ER-003",
+    expect="reply:1+closed",
+    why="A later version may mean anything by the bytes that follow.",
+    hint="Reply 1 and close; do not leave closing to the server or a garbage collector.",
+)
+def version_refused(t):
+    greet(t, t.p.version, int(t.encrypted), "required" if t.encrypted else "off")
+
+
+@case(
+    "hs.version.before-flag",
+    "The version is judged before the encryption flag",
+    roles=CLIENT,
+    params={"version": (1, 3), "flag": (0, 2, 255)},
+    reqs="HS-017",
+    expect="reply:1+closed",
+    why="The meaning of the second byte depends on the first.",
+    hint="Check the version first.",
+)
+def version_before_flag(t):
+    greet(t, t.p.version, t.p.flag, "required")
+
+
+@case(
+    "hs.flag.downgrade",
+    "A client that requires encryption refuses a plain server with reply 2",
+    roles=CLIENT,
+    params={"enc": ("on",)},
+    reqs="HS-012 HS-024 ER-003",
+    expect="reply:2+closed",
+    tags=("security",),
+    why="Otherwise one unauthenticated byte switches encryption off.",
+    hint="Compare the flag with the configuration before replying.",
+)
+def flag_downgrade(t):
+    greet(t, codec.PROTOCOL_VERSION, codec.PLAIN, "required")
+
+
+@case(
+    "hs.flag.upgrade",
+    "A client without encryption refuses an encrypting server with reply 2",
+    roles=CLIENT,
+    params={"enc": ("off",)},
+    reqs="HS-013 HS-024",
+    expect="reply:2+closed",
+    also="accepted",
+    needs=("enc", "plain"),
+    why="A client that goes on in plain text reads the server's key as a frame.",
+    hint="Reply 2 and close, or encrypt; never go on in plain text.",
+)
+def flag_upgrade(t):
+    greet(t, codec.PROTOCOL_VERSION, codec.ENCRYPTED, "off", encrypted=True)
+
+
+@case(
+    "hs.flag.unknown",
+    "A client refuses an encryption flag it does not know with reply 2",
+    roles=CLIENT,
+    params={"enc": ("on",), "flag": (2, 7, 128, 255), "policy": ("required", "optional")},
+    when=lambda role, enc, flag, policy: policy == "required" or flag in (2, 255),
+    reqs="HS-014 HS-020 HS-024",
+    expect="reply:2+closed",
+    also="accepted",
+    why="Values other than 0 and 1 are free for a later version to define.",
+    hint="Accept 1 as encrypted and 0 as plain, nothing else.",
+)
+def flag_unknown(t):
+    if t.p.policy == "optional" and t.control and "enc-optional" not in t.subject.caps:
+        from ..context import Verdictless
+
+        raise Verdictless("the adapter does not declare 'enc-optional'")
+    if t.p.policy == "optional" and not t.control:
+        from ..context import Verdictless
+
+        raise Verdictless("needs an adapter of rung 1")
+    greet(t, codec.PROTOCOL_VERSION, t.p.flag, t.p.policy)
+
+
+@case(
+    "hs.flag.optional",
+    "A client for which encryption is optional takes both",
+    roles=CLIENT,
+    rung=1,
+    params={"enc": ENC},
+    needs=("enc-optional",),
+    reqs="HS-015",
+    expect="conforms",
+    positive=True,
+    why="This is how a client follows the server's choice.",
+    hint="Reply 0 to flag 0 and to flag 1.",
+)
+def flag_optional(t):
+    peer = t.open(policy="optional")
+    t.opened()
+    t.exchange(peer, 5, b"optional")
+
+
+@case(
+    "hs.greeting.split",
+    "The greeting may arrive in two pieces",
+    roles=CLIENT,
+    params={"enc": ENC},
+    reqs="HS-002 HS-018 FR-003",
+    expect="conforms",
+    positive=True,
+    tags=("security",),
+    why="A client that acts on one byte takes the missing flag for 0 and silently goes on without encryption.",
+    hint="Read two bytes in a loop before deciding anything.",
+)
+def greeting_split(t):
+    peer = t.begin()
+    peer.raw(bytes([codec.PROTOCOL_VERSION]), "first byte of the greeting")
+    peer.wire.wait_consumed()
+    expect_silence(t, peer, "after one byte of the greeting")
+    peer.raw(bytes([int(t.encrypted)]), "second byte of the greeting")
+    peer.check_reply()
+    if t.encrypted:
+        peer.send_key()
+        peer.read_key()
+        peer.derive()
+    peer.send_limit()
+    peer.read_final()
+    t.exchange(peer, 5, b"two pieces")
+
+
+@case(
+    "hs.server.split",
+    "The server's messages may arrive in any pieces",
+    roles=CLIENT,
+    params={"enc": ENC, "at": (1, 2, 4, 6, 50, "every-byte")},
+    when=lambda role, enc, at: enc == "on" or at != 50,
+    reqs="HS-002 FR-003",
+    expect="conforms",
+    positive=True,
+    why="A stream has no message boundaries; a single read may return any part.",
+    hint="Read each message of the handshake in a loop until it is whole.",
+)
+def server_split(t):
+    peer = t.open(cuts=Cuts(every=1) if t.p.at == "every-byte" else Cuts(at=(t.p.at,)))
+    t.opened()
+    t.exchange(peer, 5, b"pieces")
+
+
+@case(
+    "hs.server.coalesced",
+    "What the server sends early belongs to what comes next",
+    roles=CLIENT,
+    params={"enc": ENC},
+    reqs="HS-002 HS-004",
+    expect="conforms",
+    positive=True,
+    why="Two messages may arrive in one read.",
+    hint="Take exactly two bytes for the greeting and keep the rest.",
+)
+def server_coalesced(t):
+    peer = t.begin()
+    if t.encrypted:
+        peer.raw(b"\x02\x01" + peer.make_private().public, "greeting and server key in one write")
+        peer.check_reply()
+        peer.read_key()
+        peer.derive()
+        peer.send_limit()
+    else:
+        peer.raw(b"\x02\x00" + peer.limit_frame(peer.limit), "greeting and limit in one write")
+        peer.check_reply()
+    peer.read_final()
+    t.exchange(peer, 5, b"coalesced")
+
+
+@case(
+    "hs.client.waits",
+    "The client sends nothing out of turn",
+    roles=CLIENT,
+    params={"enc": ENC},
+    reqs="HS-001 HS-032 HS-029 VR-003",
+    expect="conforms",
+    liveness=False,
+    why="The server reads what comes next as the next message of the handshake.",
+    hint="Send the final reply only after the limit has been read and accepted.",
+)
+def client_waits(t):
+    peer = t.begin()
+    expect_silence(t, peer, "before the greeting")
+    peer.send_greeting()
+    peer.check_reply()
+    if t.encrypted:
+        peer.send_key()
+        peer.read_key()
+        peer.derive()
+    expect_silence(t, peer, "before the limit")
+
+
+@case(
+    "hs.client.final-zero",
+    "The client's final reply is 0, and nothing follows by itself",
+    roles=CLIENT,
+    params={"enc": ENC},
+    reqs="HS-035 VR-003",
+    expect="conforms",
+    liveness=False,
+    why="Other values are not defined; servers that look at the byte would refuse.",
+    hint="Send 00.",
+)
+def client_final_zero(t):
+    peer = t.begin().handshake(until="final")
+    value = peer.read_final()
+    if value != 0:
+        t.see("malformed", f"the final reply is {value}")
+    t.opened()
+    expect_silence(t, peer, "after the final reply though the application sent nothing")
+
+
+@case(
+    "hs.limit.length",
+    "A limit frame of another length than 4 (32 when sealed) ends the connection",
+    roles=CLIENT,
+    params={"enc": ENC, "length": (0, 1, 3, 5, 8, 31, 33, 0x7FFFFFFF, 0xFFFFFFFF)},
+    reqs="HS-034 FR-007 SC-001",
+    expect="closed",
+    tags=("dos",),
+    why="A client that takes the first bytes of something else continues with a wrong limit, or waits for gigabytes.",
+    hint="Judge the length as soon as its four bytes are there.",
+)
+def limit_length(t):
+    peer = t.begin().handshake(until="limit")
+    peer.raw(codec.u32(t.p.length) + bytes(min(t.p.length, 40)), f"limit of length {t.p.length}")
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.limit.tampered",
+    "A sealed limit that does not open ends the connection",
+    roles=CLIENT,
+    params={"enc": ("on",), "part": ("nonce", "ciphertext", "tag")},
+    reqs="HS-033 SE-010 SE-011",
+    expect="closed",
+    tags=("security",),
+    why="It is the first proof that both sides have the same key.",
+    hint="Verify the tag before using the value.",
+)
+def limit_tampered(t):
+    peer = t.begin().handshake(until="limit")
+    at = {"nonce": 0, "ciphertext": 12, "tag": 31}[t.p.part]
+    body = bytearray(peer.body_of(codec.u32(peer.limit)))
+    body[at] ^= 1
+    peer.raw(codec.frame(bytes(body)), f"limit with one bit changed in the {t.p.part}")
+    t.settle_handshake(peer)
+
+
+@case(
+    "hs.limit.any-value",
+    "Every announced limit is accepted",
+    roles=CLIENT,
+    params={"enc": ENC, "value": (0, 1, 1023, 3145728, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)},
+    reqs="LM-010 LM-013 FR-014",
+    expect="conforms",
+    positive=True,
+    why="Servers announce what they like; 32-bit arithmetic must not turn it negative.",
+    hint="Keep the limit as an unsigned number; 0 means that only empty messages may be sent.",
+)
+def limit_any_value(t):
+    peer = t.begin().handshake(limit=t.p.value)
+    t.opened()
+    t.exchange(peer, 5, b"")
+
+
+@case(
+    "hs.server.leaves",
+    "A server that leaves in the middle of the handshake is a failure the client survives",
+    roles=CLIENT,
+    params={"enc": ENC, "step": ("connected", "half-greeting", "reply", "half-key", "key", "half-limit", "limit")},
+    when=lambda role, enc, step: enc == "on" or step not in ("half-key", "key"),
+    reqs="HS-005 SC-001 ER-001",
+    expect="closed",
+    tags=("dos",),
+    why="Servers crash. A client that hangs or dies with them takes its application along.",
+    hint="Treat the end of the stream at any byte as a failed connection.",
+)
+def server_leaves(t):
+    peer = t.begin()
+    step = t.p.step
+    if step == "half-greeting":
+        peer.raw(b"\x02", "half the greeting")
+    elif step != "connected":
+        peer.send_greeting()
+        peer.check_reply()
+        if step == "half-key":
+            peer.raw(peer.make_private().public[:50], "half the key")
+        elif t.encrypted and step in ("key", "half-limit", "limit"):
+            peer.send_key()
+            peer.read_key()
+            peer.derive()
+        if step in ("half-limit", "limit"):
+            whole = peer.limit_frame(peer.limit)
+            peer.raw(whole[:6] if step == "half-limit" else whole[:-1], "a part of the limit")
+    peer.wire.finish_sending()
+    t.settle_handshake(peer, allow=peer.wire.waiting(0)[:97])

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""Public keys and what is derived from them."""
+
+from .. import codec, keys
+from ..case import case
+from ..wire import Closed, Silent
+
+ON = ("on",)
+
+
+def offer_key(t, public: bytes, label: str):
+    """Runs the handshake with a public key of the case's choice and decides what it did."""
+    peer = t.begin()
+    if t.role == "server":
+        peer.handshake(until="client-key")
+        peer.raw(public, label)
+        t.settle_handshake(peer)
+    else:
+        peer.handshake(until="server-key")
+        peer.raw(public, label)
+        # A client that sent its key before it looked at ours is within its rights.
+        t.settle_handshake(peer, allow=peer.wire.waiting(0)[: codec.PUBLIC_KEY_SIZE])
+    return peer
+
+
+def valid_public(t) -> bytes:
+    return keys.PrivateKey(keys.scalar_from(t.instance.key, "valid")).public
+
+
+@case(
+    "key.off-curve",
+    "A key that is not on the curve ends the connection",
+    params={"enc": ON, "flip": ("x", "y")},
+    reqs="KD-008 KD-005 SC-001 CN-003",
+    expect="closed",
+    tags=("security", "dos"),
+    why="Points off the curve leak the private key bit by bit, and existing libraries crash on them.",
+    hint="Check y^2 = x^3 - 3x + b before the key is used. libtomcrypt's import does not do it.",
+)
+def off_curve(t):
+    public = bytearray(valid_public(t))
+    public[48 if t.p.flip == "x" else 96] ^= 1
+    offer_key(t, bytes(public), f"key with one bit of {t.p.flip} changed")
+
+
+@case(
+    "key.zero-point",
+    "The all-zero key ends the connection",
+    params={"enc": ON},
+    reqs="KD-008 SC-001",
+    expect="closed",
+    tags=("security", "dos"),
+    why="Some libraries compute a constant secret from it, so that everybody knows the key.",
+    hint="(0, 0) is not on the curve; the check of the equation covers it.",
+)
+def zero_point(t):
+    offer_key(t, b"\x04" + bytes(96), "all-zero key")
+
+
+@case(
+    "key.out-of-range",
+    "Coordinates that are not below the field prime end the connection",
+    params={"enc": ON, "which": ("x-is-p", "all-ones", "y-plus-p")},
+    reqs="KD-007 SC-001",
+    expect="closed",
+    tags=("security", "dos"),
+    why="The same point would have two encodings.",
+    hint="Compare both coordinates with p before anything else.",
+)
+def out_of_range(t):
+    zero_x = keys.point_with_zero_x()
+    if t.p.which == "x-is-p":
+        public = b"\x04" + keys.FIELD.to_bytes(48, "big") + zero_x[49:]
+    elif t.p.which == "all-ones":
+        public = b"\x04" + b"\xff" * 96
+    else:
+        x, y = keys.SMALL_Y_POINT
+        public = b"\x04" + x.to_bytes(48, "big") + (y + keys.FIELD).to_bytes(48, "big")
+    offer_key(t, public, f"key out of range ({t.p.which})")
+
+
+@case(
+    "key.prefix",
+    "A key that does not begin with 04 ends the connection",
+    params={"enc": ON, "byte": (0, 2, 3, 5, 6, 7, 255)},
+    reqs="KD-006 SC-001",
+    expect="closed",
+    tags=("security", "dos"),
+    why="Other forms are not part of the protocol; libraries differ in what they make of them.",
+    hint="Look at the first byte yourself, before the library does.",
+)
+def prefix(t):
+    public = valid_public(t)
+    first = t.p.byte
+    if first in (6, 7):  # the hybrid form with the right parity, which some libraries take
+        first = 6 | (public[96] & 1) if t.p.byte == 6 else 6 | (1 - (public[96] & 1))
+    offer_key(t, bytes([first]) + public[1:], f"key with prefix {first:02x}")
+
+
+@case(
+    "key.reflected",
+    "The server's own key sent back ends the connection",
+    roles=("server",),
+    params={"enc": ON},
+    reqs="KD-009",
+    expect="closed",
+    tags=("security",),
+    why="A peer that knows no key at all can then mirror frames and pass as authenticated.",
+    hint="Compare the received key with the one you sent.",
+)
+def reflected(t):
+    peer = t.begin().handshake(until="client-key")
+    peer.raw(peer.peer_public, "the server's own key")
+    t.settle_handshake(peer)
+
+
+@case(
+    "key.zero-x",
+    "A key whose X is 0 is a valid key",
+    params={"enc": ON},
+    reqs="KD-010",
+    expect="conforms",
+    also="closed",
+    positive=True,
+    liveness=False,
+    why="(0, sqrt(b)) is a point of the curve like any other.",
+    hint="Refuse only what is off the curve or out of range.",
+)
+def zero_x(t):
+    peer = t.begin()
+    if t.role == "server":
+        peer.handshake(until="client-key")
+        peer.raw(keys.point_with_zero_x(), "key with X = 0")
+        # Nobody knows the private key of this point, so the limit can be counted but not opened.
+        size = codec.read_u32(peer.wire.receive(4, "limit length"))
+        peer.wire.receive(size, "limit body")
+        if size != 32:
+            t.see("malformed", f"the limit frame has length {size}")
+    else:
+        peer.handshake(until="server-key")
+        peer.raw(keys.point_with_zero_x(), "key with X = 0")
+        peer.read_key()
+        if peer.wire.ended_within(0.05):
+            t.see("closed")
+    peer.wire.close()
+
+
+@case(
+    "key.fresh",
+    "Every connection has its own key pair",
+    params={"enc": ON},
+    reqs="KD-001",
+    expect="conforms",
+    tags=("security",),
+    liveness=False,
+    why="With a lasting key there is no forward secrecy, and a repeated nonce becomes likely.",
+    hint="Make the key pair when the handshake begins, not when the program does.",
+)
+def fresh(t):
+    seen = set()
+    for _ in range(3):
+        peer = t.open()
+        t.exchange(peer, 5, b"key")
+        if peer.peer_public in seen:
+            t.see("malformed", "the same public key was sent on two connections")
+        seen.add(peer.peer_public)
+        peer.wire.finish(t.timeout)
+
+
+@case(
+    "key.truncated",
+    "A key that stops short ends the connection",
+    params={"enc": ON, "size": (1, 49, 96)},
+    reqs="HS-005 SC-001",
+    expect="closed",
+    tags=("dos",),
+    why="The end of the stream inside the handshake is a failure, not a shorter key.",
+    hint="Read 97 bytes or fail.",
+)
+def truncated(t):
+    peer = t.begin()
+    peer.handshake(until="client-key" if t.role == "server" else "server-key")
+    peer.raw(valid_public(t)[: t.p.size], f"{t.p.size} bytes of a key")
+    peer.wire.finish_sending()
+    t.settle_handshake(peer, allow=peer.wire.waiting(0)[: codec.PUBLIC_KEY_SIZE])
+
+
+@case(
+    "key.derivation.leading-zero",
+    "Leading zero bytes of X are not part of the hash",
+    roles=("server",),
+    params={"enc": ON, "zeros": (0, 1, 2)},
+    reqs="KD-011",
+    expect="conforms",
+    positive=True,
+    tags=("interop",),
+    why="golang-ipc hashes the shortest form of X. Whoever hashes 48 bytes fails with it on one connection in 256.",
+    hint="Strip leading zero bytes of X before SHA-256.",
+)
+def leading_zero(t):
+    peer = t.open(zeros=t.p.zeros)
+    t.exchange(peer, 5, b"leading zero")
+
+
+@case(
+    "key.derivation.leading-zero-client",
+    "Leading zero bytes of X are not part of the hash (client)",
+    roles=("client",),
+    rung=1,
+    params={"enc": ON},
+    reqs="KD-011 KD-001",
+    expect="conforms",
+    positive=True,
+    tags=("interop", "slow"),
+    why="As for the server. Here the client draws its key last, so that the case connects until such an X occurs.",
+    hint="Strip leading zero bytes of X before SHA-256.",
+)
+def leading_zero_client(t):
+    private = None
+    for attempt in range(600):
+        peer = t.begin()
+        peer.private = private
+        peer.handshake()
+        private = peer.private
+        t.opened()
+        if t.words:
+            return
+        rare = peer.shared_x[0] == 0
+        if rare:
+            t.exchange(peer, 5, b"leading zero")
+            t.note(f"X began with a zero byte at connection {attempt + 1}")
+            return
+        peer.wire.close()
+        t.forget(peer)
+    t.note("no X with a leading zero byte in 600 connections")
+
+
+@case(
+    "key.derivation.padded-peer",
+    "A peer that hashes all 48 bytes of X may be served",
+    roles=("server",),
+    params={"enc": ON},
+    level="may",
+    reqs="KD-014 KD-015",
+    expect="conforms",
+    also="closed",
+    tags=("interop",),
+    why="Ports that do not strip zeros exist (the Node client); nothing is weakened by also trying their key.",
+    hint="When X begins with a zero byte and the first frame does not open, try SHA-256 over the 48 bytes once.",
+)
+def padded_peer(t):
+    peer = t.begin().handshake(until="client-key")
+    peer.redraw_until(1)
+    peer.send_key()
+    peer.derive()
+    peer.read_limit()
+    peer.send_final()
+    peer.key = keys.session_key_padded(peer.shared_x)
+    peer.nonces_seen.clear()
+    try:
+        t.exchange(peer, 5, b"padded")
+        t.exchange(peer, 6, b"padded again")
+    except Silent:
+        t.see("closed", "the frame was not taken (the connection stays open)")
+    except Closed:
+        t.see("closed")
+
+
+@case(
+    "key.derivation.padded-server",
+    "A server that hashes all 48 bytes of X may be taken",
+    roles=("client",),
+    rung=1,
+    params={"enc": ON},
+    level="may",
+    reqs="KD-013 KD-015",
+    expect="conforms",
+    also="closed refused",
+    tags=("interop", "slow"),
+    why="Ports that do not strip zeros exist; a client may try their key when the limit does not open.",
+    hint="When X begins with a zero byte and the limit does not open, try SHA-256 over the 48 bytes once.",
+)
+def padded_server(t):
+    private = None
+    for attempt in range(600):
+        peer = t.begin()
+        peer.private = private
+        peer.handshake(until="limit")
+        private = peer.private
+        if peer.shared_x[0] != 0:
+            peer.wire.close()
+            t.forget(peer)
+            continue
+        t.note(f"X began with a zero byte at connection {attempt + 1}")
+        peer.key = keys.session_key_padded(peer.shared_x)
+        peer.send_limit()
+        try:
+            peer.read_final()
+        except Closed:
+            t.see("closed")
+            return
+        except Silent:
+            reply = t.connect_result(0.1)
+            if reply is None or reply["ok"]:
+                raise
+            t.see("refused", "the client does not take the key")
+            return
+        t.exchange(peer, 5, b"padded")
+        return
+    t.note("no X with a leading zero byte in 600 connections")
+
+
+@case(
+    "key.derivation.no-second-chance",
+    "The other derivation is not tried later",
+    params={"enc": ON},
+    roles=("server",),
+    reqs="KD-016 SE-010",
+    expect="closed",
+    also="ignored",
+    tags=("security",),
+    why="Every further key that is tried halves the work of a forger.",
+    hint="After one frame has opened, that key is the key.",
+)
+def no_second_chance(t):
+    peer = t.open(zeros=1)
+    t.exchange(peer, 5, b"first")
+    right, peer.key = peer.key, keys.session_key_padded(peer.shared_x)
+    peer.send(6, b"sealed with the other key")
+    peer.key = right
+    t.settle(peer)

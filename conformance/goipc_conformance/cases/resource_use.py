@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""What an implementation uses: faults that no look at the wire would find. Read from the operating system."""
+
+import os
+import resource
+import time
+
+from .. import codec
+from ..case import ENC, case
+from ..context import Verdictless
+from ..wire import Closed
+
+SERVER = ("server",)
+MEBIBYTE = 1 << 20
+
+
+def warmed_up(t):
+    """Usage after a first connection came and went: lazily made things exist by then."""
+    for _ in range(3):
+        peer = t.open_patiently()
+        t.exchange_sentinel(peer)
+        peer.wire.finish(t.timeout)
+    return t.usage()
+
+
+@case(
+    "res.descriptors",
+    "Connections that ended leave no descriptors behind",
+    roles=SERVER,
+    params={"enc": ENC, "count": (25,)},
+    reqs="CN-009",
+    expect="conforms",
+    tags=("dos",),
+    liveness=False,
+    why="The limit is often 1024; a server that leaks one per client dies after a day.",
+    hint="Close the socket on every way out.",
+)
+def descriptors(t):
+    before = warmed_up(t)
+    for _ in range(t.p.count):
+        peer = t.open_patiently()
+        t.exchange_sentinel(peer)
+        peer.wire.finish(t.timeout)
+    settled(
+        t,
+        lambda: t.usage().descriptors <= before.descriptors + 2,
+        "descriptors",
+        lambda: f"{t.usage().descriptors} descriptors, {before.descriptors} before",
+    )
+
+
+@case(
+    "res.descriptors.failed",
+    "Handshakes that failed leave no descriptors behind",
+    roles=SERVER,
+    params={"enc": ENC, "count": (25,)},
+    reqs="CN-009 CN-003",
+    expect="conforms",
+    tags=("dos",),
+    liveness=False,
+    why="The error path is the one that forgets.",
+    hint="Close the socket on every way out.",
+)
+def descriptors_failed(t):
+    before = warmed_up(t)
+    for index in range(t.p.count):
+        peer = t.begin()
+        try:
+            peer.check_greeting()
+            if index % 2:
+                peer.send_reply(2)
+        except Closed:
+            pass
+        peer.wire.close()
+    settled(
+        t,
+        lambda: t.usage().descriptors <= before.descriptors + 2,
+        "descriptors",
+        lambda: f"{t.usage().descriptors} descriptors, {before.descriptors} before",
+    )
+
+
+@case(
+    "res.threads",
+    "Connections that ended leave no threads behind",
+    roles=SERVER,
+    params={"enc": ENC, "count": (40,)},
+    reqs="CN-009",
+    expect="conforms",
+    tags=("dos",),
+    liveness=False,
+    why="golang-ipc leaves a writer behind for every connection.",
+    hint="Whatever serves a connection ends with it.",
+)
+def threads(t):
+    before = warmed_up(t)
+    for _ in range(t.p.count):
+        peer = t.open_patiently()
+        t.exchange_sentinel(peer)
+        peer.wire.finish(t.timeout)
+    settled(
+        t,
+        lambda: t.usage().threads <= before.threads + 8,
+        "threads",
+        lambda: f"{t.usage().threads} threads, {before.threads} before",
+    )
+
+
+def settled(t, good, word: str, describe) -> None:
+    """Cleaning up may take a moment after the peer has seen the end."""
+    if not t.wait_events(good, 1.0):
+        t.see(word, describe())
+
+
+@case(
+    "res.memory.announced",
+    "An announced length alone costs no memory",
+    params={"enc": ENC, "length": (0x10000000, 0xFFFFFFFF)},
+    reqs="FR-007 SC-003 LM-015",
+    expect="closed",
+    tags=("dos",),
+    why="Four bytes must not reserve gigabytes, not even of address space.",
+    hint="Check the length first; let the buffer grow with what arrives.",
+)
+def memory_announced(t):
+    peer = t.open()
+    t.exchange_sentinel(peer)
+    before = t.usage()
+    peer.raw(codec.u32(t.p.length), f"a length of {t.p.length}")
+    peer.wire.wait_consumed()
+    after = t.usage()
+    if after.virtual - before.virtual > 200 * MEBIBYTE or after.resident - before.resident > 32 * MEBIBYTE:
+        t.see(
+            "memory",
+            f"the address space grew by {(after.virtual - before.virtual) >> 20} MiB, "
+            f"the memory by {(after.resident - before.resident) >> 20} MiB",
+        )
+    t.settle_end_or_wedge(peer)
+
+
+@case(
+    "res.memory.traffic",
+    "Memory does not grow with the number of messages",
+    params={"enc": ENC, "count": (400,)},
+    reqs="SC-003 CN-009",
+    expect="conforms",
+    tags=("dos", "slow"),
+    liveness=False,
+    why="A leak per message ends every long connection.",
+    hint="Free, or reuse, what a message used.",
+)
+def memory_traffic(t):
+    peer = t.open()
+    data = t.payload(20000)
+    for _ in range(30):
+        t.exchange(peer, 5, data)
+    before = t.usage()
+    for _ in range(t.p.count):
+        t.exchange(peer, 5, data)
+    grown = t.usage().resident - before.resident
+    # Collected languages breathe; 400 messages of 20 kB that all stayed would be 8 MB twice over.
+    if grown > 24 * MEBIBYTE:
+        t.see("memory", f"{t.p.count} messages left {grown >> 10} KiB behind")
+
+
+@case(
+    "res.memory.handshake",
+    "Bytes before the end of the handshake cost a bounded amount of memory",
+    roles=SERVER,
+    params={"enc": ("on",)},
+    level="should",
+    reqs="SC-004 SC-003 HS-004",
+    expect="conforms closed",
+    tags=("dos", "slow"),
+    why="Nobody has been authenticated, and nobody ever will be.",
+    hint="Stop reading when the buffer is full.",
+)
+def memory_handshake(t):
+    peer = t.begin().handshake(until="reply")
+    before = t.usage()
+    block = bytes(65536)
+    try:
+        for _ in range(256):
+            if not peer.wire.send_without_reading(block, 0.05):
+                break
+    except Closed:
+        pass
+    if peer.wire.ended_within(1.0):
+        t.see("closed")
+    grown = t.usage().resident - before.resident
+    if grown > 4 * MEBIBYTE:
+        t.see("memory", f"16 MiB of bytes before the handshake's end left {grown >> 10} KiB behind")
+    peer.wire.close()
+
+
+def cpu_while(t, seconds: float) -> float:
+    before = t.usage().cpu
+    time.sleep(seconds)  # idleness is what is measured
+    return t.usage().cpu - before
+
+
+@case(
+    "res.idle",
+    "Nothing happens, and the processor rests",
+    params={"enc": ("on",), "state": ("connected", "ended", "failed", "stalled")},
+    when=lambda role, enc, state: role == "server" or state in ("connected", "ended"),
+    reqs="SC-002",
+    expect="conforms",
+    tags=("dos", "alone"),
+    liveness=False,
+    why="An endless loop over a closed connection has starved whole programs.",
+    hint="Wait in poll, and take a closed descriptor out of it.",
+)
+def idle(t):
+    peer = t.open() if t.p.state != "stalled" else t.begin()
+    if t.p.state == "stalled":
+        peer.check_greeting()
+    else:
+        t.exchange_sentinel(peer)
+    if t.p.state == "ended":
+        peer.wire.finish(t.timeout)
+    elif t.p.state == "failed":
+        peer.raw(codec.frame(bytes(40)), "a frame that does not open")
+        try:
+            peer.wire.wait_end(t.timeout)
+        except Exception:
+            raise Verdictless("this implementation does not fail the connection") from None
+    used = cpu_while(t, 0.5)
+    if used > 0.25:
+        t.see("spinning", f"{used:.2f} s of processor time in 0.5 s of idleness")
+
+
+@case(
+    "res.descriptors.exhausted",
+    "A server without free descriptors serves on, waits quietly, and recovers",
+    roles=SERVER,
+    params={"enc": ("on",)},
+    level="should",
+    reqs="CN-008 CN-005 SC-002",
+    expect="conforms",
+    tags=("dos", "alone"),
+    why="accept fails and the socket stays ready: trying at once burns the processor, giving up ends the service.",
+    hint="Wait a little, or until a connection ends, and accept again.",
+)
+def descriptors_exhausted(t):
+    peer = t.open()
+    t.exchange(peer, 5, b"before")
+    pid = t.subject.pid()
+    try:
+        highest = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+        limits = resource.prlimit(
+            pid, resource.RLIMIT_NOFILE, (highest + 1, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1])
+        )
+    except (OSError, ValueError, TypeError):
+        raise Verdictless("the limit of the process cannot be set here") from None
+    try:
+        strays = [t.begin() for _ in range(3)]
+        t.exchange(peer, 6, b"during")
+        used = cpu_while(t, 0.4)
+        if used > 0.2:
+            t.see("spinning", f"{used:.2f} s of processor time in 0.4 s of waiting")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    for stray in strays:
+        stray.wire.close()
+    t.exchange(peer, 7, b"after")

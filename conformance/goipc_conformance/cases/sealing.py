@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: MIT
+"""Sealed frames: AES-256-GCM, nonces, and everything that must not open."""
+
+from .. import codec, keys
+from ..case import case
+from ..wire import Silent
+
+ON = ("on",)
+LENIENT = "ignored"  # golang-ipc's server reports the frame and goes on with the next
+
+
+def tamper(t, change, label: str, size: int = 24):
+    """Sends a sealed frame changed by `change(body)` and decides what it did."""
+    peer = t.open()
+    body = bytearray(peer.body_of(codec.message_plaintext(9, t.payload(size))))
+    body = change(body)
+    peer.raw(codec.frame(bytes(body)), label)
+    t.settle(peer)
+
+
+def flip(at: int, bit: int = 0):
+    def change(body: bytearray) -> bytearray:
+        body[at] ^= 1 << bit
+        return body
+
+    return change
+
+
+@case(
+    "seal.tag.bit",
+    "One wrong bit in the tag, and nothing is delivered",
+    params={"enc": ON, "bit": (0, 7, 63, 64, 96, 120, 127)},
+    reqs="SE-010 SE-011 ER-003 CN-003",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="A tag that is compared in part, or not at all, protects nothing.",
+    hint="Compare all 16 bytes. gcm_memory of libtomcrypt 1.18 does not compare.",
+)
+def tag_bit(t):
+    tamper(t, flip(-16 + t.p.bit // 8, t.p.bit % 8), f"tag with bit {t.p.bit} changed")
+
+
+@case(
+    "seal.tag.zero",
+    "An all-zero tag does not open",
+    params={"enc": ON},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="Some implementations take zeros for a tag that is absent.",
+    hint="There is no frame without a tag.",
+)
+def tag_zero(t):
+    def change(body):
+        body[-16:] = bytes(16)
+        return body
+
+    tamper(t, change, "all-zero tag")
+
+
+@case(
+    "seal.tag.short",
+    "A tag of fewer bytes does not open",
+    params={"enc": ON, "missing": (1, 4, 8)},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="GCM with shorter tags can be forged.",
+    hint="The tag is always the last 16 bytes of the body.",
+)
+def tag_short(t):
+    tamper(t, lambda body: body[: -t.p.missing], f"tag cut by {t.p.missing} bytes")
+
+
+@case(
+    "seal.ciphertext.bit",
+    "One wrong bit in the ciphertext, and nothing is delivered",
+    params={"enc": ON, "at": ("type", "first", "last")},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="Without the check the flipped bit arrives in the message.",
+    hint="Release plaintext only after the tag has been verified.",
+)
+def ciphertext_bit(t):
+    tamper(t, flip({"type": 15, "first": 16, "last": -17}[t.p.at]), f"ciphertext changed ({t.p.at})")
+
+
+@case(
+    "seal.nonce.bit",
+    "One wrong bit in the nonce, and nothing is delivered",
+    params={"enc": ON, "at": (0, 11)},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="The nonce is part of what the tag protects.",
+    hint="Use the 12 bytes as received.",
+)
+def nonce_bit(t):
+    tamper(t, flip(t.p.at), f"byte {t.p.at} of the nonce changed")
+
+
+@case(
+    "seal.key.wrong",
+    "A frame under another key does not open",
+    params={"enc": ON},
+    reqs="SE-010 KD-016",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="This is what encryption is for.",
+    hint="Derive one key per connection.",
+)
+def key_wrong(t):
+    peer = t.open()
+    peer.raw(codec.frame(codec.seal(bytes(32), peer.nonce(), codec.message_plaintext(9, b"forged"))), "another key")
+    t.settle(peer)
+
+
+@case(
+    "seal.key.unstripped-empty",
+    "The key of an empty X is not the key of everybody",
+    params={"enc": ON},
+    reqs="SE-010 KD-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="Libraries that fail to compute the secret leave zeros behind; their key is known to all.",
+    hint="Check every result of the key agreement.",
+)
+def key_of_nothing(t):
+    peer = t.open()
+    forged = codec.seal(keys.session_key(b""), peer.nonce(), codec.message_plaintext(9, b"forged"))
+    peer.raw(codec.frame(forged), "the key of an all-zero X")
+    t.settle(peer)
+
+
+@case(
+    "seal.data-appended",
+    "Bytes after the tag do not belong to the frame",
+    params={"enc": ON},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="A tag in the middle is no tag.",
+    hint="The tag is the last 16 bytes of what the length counts.",
+)
+def data_appended(t):
+    tamper(t, lambda body: body + b"\0", "one byte after the tag")
+
+
+@case(
+    "seal.runt-plaintext",
+    "A sealed message without a whole type ends the connection",
+    params={"enc": ON, "size": (0, 1, 3)},
+    reqs="FR-005 SC-001",
+    expect="closed",
+    tags=("dos",),
+    why="golang-ipc dies of it, and the sender needs no more than a handshake.",
+    hint="28 bytes of nonce and tag and 4 of type are the least; check the length before opening.",
+)
+def runt_plaintext(t):
+    peer = t.open()
+    peer.raw(codec.frame(peer.body_of(bytes(t.p.size))), f"a sealed plaintext of {t.p.size} bytes")
+    t.settle(peer)
+
+
+@case(
+    "seal.after-failure",
+    "Nothing is delivered after a frame that does not open",
+    params={"enc": ON},
+    reqs="SE-010 ER-003 ER-004",
+    expect="closed",
+    also="delivered+ignored delivered+closed",
+    tags=("security",),
+    why="After a forged frame nothing on the stream can be trusted.",
+    hint="Stop decoding at the first failure, even if more is in the buffer.",
+)
+def after_failure(t):
+    peer = t.open()
+    body = bytearray(peer.body_of(codec.message_plaintext(9, b"forged")))
+    body[-1] ^= 1
+    good = peer.frame_of(10, t.payload(12))
+    peer.raw(codec.frame(bytes(body)) + good, "a forged frame and a good one in one write")
+    t.settle(peer)
+
+
+@case(
+    "seal.before-failure",
+    "What came whole before a forged frame is delivered",
+    params={"enc": ON},
+    rung=1,
+    reqs="SE-010 FR-009 FR-013",
+    expect="closed",
+    also="ignored",
+    why="A failure is no reason to lose what was received before it.",
+    hint="Deliver in order, then fail.",
+)
+def before_failure(t):
+    peer = t.open()
+    data = t.payload(12)
+    good = t.frame(peer, 10, data)
+    body = bytearray(peer.body_of(codec.message_plaintext(9, b"forged")))
+    body[-1] ^= 1
+    peer.raw(good + codec.frame(bytes(body)), "a good frame and a forged one in one write")
+    t.settle(peer)
+    t.must_have_delivered([(10, data)])
+
+
+@case(
+    "seal.nonce.unique",
+    "No nonce is used twice",
+    params={"enc": ON, "count": (64,)},
+    reqs="SE-004",
+    expect="conforms",
+    tags=("security",),
+    liveness=False,
+    why="Two frames under one nonce give away both texts and the means to forge.",
+    hint="A counter per connection and direction, or 12 random bytes each time.",
+)
+def nonce_unique(t):
+    peer = t.open()
+    for _ in range(t.p.count):
+        t.exchange(peer, 5, b"nonce")  # opening remembers every nonce and objects to the second use
+
+
+@case(
+    "seal.nonce.ours",
+    "The implementation does not use our nonces",
+    params={"enc": ON},
+    reqs="SE-004 SE-002",
+    expect="conforms",
+    tags=("security",),
+    liveness=False,
+    why="Both directions share one key, so that a nonce must be unique across both.",
+    hint="Never derive the nonce from what was received.",
+)
+def nonce_ours(t):
+    peer = t.open()
+    ours = set()
+    for index in range(8):
+        nonce = peer.nonce()
+        ours.add(nonce)
+        data = t.payload(8, index)
+        t.will_deliver(5, data)
+        peer.raw(peer.frame_of(5, data, nonce), "message")
+        t.expect_echo(peer, 5, data)
+    if ours & set(peer.received_nonces):
+        t.see("malformed", "an echo was sealed with the nonce of our message")
+
+
+@case(
+    "seal.nonce.form",
+    "Nonces do not collide by construction",
+    params={"enc": ON},
+    level="should",
+    reqs="SE-005 SE-006",
+    expect="conforms",
+    tags=("security",),
+    liveness=False,
+    why="Both sides seal under one key. Counters that both begin at 0 would meet at once.",
+    hint="8 random bytes per connection with the role in the top bit and a counter, or 12 random bytes.",
+)
+def nonce_form(t):
+    firsts = set()
+    for _ in range(3):
+        peer = t.open()
+        t.exchange(peer, 5, b"nonce")
+        nonces = peer.received_nonces
+        firsts.add(nonces[0][:8])
+        prefixes = {nonce[:8] for nonce in nonces}
+        if len(prefixes) == 1 and len(nonces) > 1 and bool(nonces[0][0] & 0x80) != (t.role == "server"):
+            t.see("malformed", "the counter's prefix does not carry the role of its sender")
+        peer.wire.finish(t.timeout)
+    if len(firsts) < 3:
+        t.see("malformed", "the nonces begin alike on several connections")
+
+
+@case(
+    "seal.nonce.any",
+    "Every nonce of ours is accepted",
+    params={"enc": ON, "nonce": ("zeros", "ones", "random")},
+    reqs="SE-007",
+    expect="conforms",
+    positive=True,
+    tags=("interop",),
+    why="How a sender chooses its nonces is its own affair.",
+    hint="Take the 12 bytes as they are.",
+)
+def nonce_any(t):
+    peer = t.open()
+    nonce = {"zeros": bytes(12), "ones": b"\xff" * 12, "random": t.payload(12, "nonce")}[t.p.nonce]
+    t.will_deliver(5, b"any nonce")
+    peer.raw(peer.frame_of(5, b"any nonce", nonce), f"message under the nonce {nonce.hex()}")
+    t.expect_echo(peer, 5, b"any nonce")
+
+
+@case(
+    "seal.reflected",
+    "A frame of its own that comes back is not taken for one of ours",
+    params={"enc": ON},
+    level="should",
+    reqs="SE-013",
+    expect="closed",
+    also="delivered+ignored ignored",
+    tags=("security",),
+    why="One key serves both directions, so that a mirror passes for a peer.",
+    hint="Refuse frames whose nonce you used yourself.",
+)
+def reflected(t):
+    peer = t.open()
+    t.send(peer, 5, b"mirror")
+    body = peer.receive_body()
+    peer.raw(codec.frame(body), "the echo, sent back as it came")
+    t.settle(peer)
+
+
+@case(
+    "seal.replayed",
+    "A frame that comes twice harms nobody",
+    params={"enc": ON},
+    level="may",
+    reqs="SE-014 SC-001",
+    expect="closed delivered+ignored ignored",
+    tags=("security",),
+    why="The format has no sequence numbers; an implementation may still notice.",
+    hint="Refusing a nonce that was received before is allowed.",
+)
+def replayed(t):
+    peer = t.open()
+    data = t.payload(11)
+    frame = peer.frame_of(5, data)
+    t.will_deliver(5, data)
+    peer.raw(frame, "a message")
+    t.expect_echo(peer, 5, data)
+    peer.raw(frame, "the same frame again")
+    marker = t.sentinel()
+    try:
+        peer.send(*marker)
+        message = peer.receive()
+        if message == (5, data):
+            t.see("delivered", "the replayed message was delivered again")
+            t.will_deliver(5, data)
+            message = peer.receive()
+        t.see("ignored" if message == marker else "altered")
+    except Silent:
+        raise
+    except Exception as error:
+        if type(error).__name__ != "Closed":
+            raise
+        t.see("closed")
+
+
+@case(
+    "seal.key.fresh",
+    "The same connection twice has different keys",
+    params={"enc": ON},
+    reqs="KD-001 CN-016",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="A frame recorded on one connection must not open on the next.",
+    hint="New key pairs for every connection.",
+)
+def key_fresh(t):
+    first = t.open()
+    recorded = first.frame_of(9, t.payload(9))
+    t.exchange(first, 5, b"first connection")
+    first.wire.finish(t.timeout)
+    second = t.open()
+    second.raw(recorded, "a frame recorded on an earlier connection")
+    t.settle(second)

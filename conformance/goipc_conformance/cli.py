@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""The command line. Exit codes: 0 as required, 1 not as required, 2 usage, 3 harness or adapter, 4 only stale
+expectations, 130 interrupted."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from . import __version__
+
+EXIT_USAGE, EXIT_HARNESS = 2, 3
+
+
+class Usage(Exception):
+    """A command line that cannot be followed."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="goipc-conformance",
+        description="Judges implementations of the golang-ipc protocol.",
+        epilog="exit codes: 0 all as required, 1 not as required, 2 usage, 3 harness or adapter, "
+        "4 only stale expectations, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"goipc-conformance {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    from .commands import register
+
+    register(commands)
+    return parser
+
+
+def split_target(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What follows `--` is the adapter's command line and none of our business."""
+    if "--" in arguments:
+        at = arguments.index("--")
+        return arguments[:at], arguments[at + 1 :]
+    return arguments, []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # whatever the locale and the adapter's texts
+    own, words = split_target(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser()
+    options = parser.parse_args(own)
+    options.words = words
+    from .adapter.process import StartError
+    from .adapter.subject import AdapterError, Died, Hung, Unsupported
+    from .compare import ResultError
+    from .expectations import ExpectationError
+    from .generated.operations import TraceError
+    from .generated.performer import Unusable
+    from .selection import SelectionError
+
+    try:
+        return int(options.function(options) or 0)
+    except (Usage, SelectionError, ExpectationError, ResultError, TraceError, StartError) as error:
+        print(f"goipc-conformance: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (AdapterError, Died, Hung, Unsupported, Unusable) as error:
+        print(f"goipc-conformance: adapter: {error}", file=sys.stderr)
+        return EXIT_HARNESS
+    except KeyboardInterrupt:
+        print("goipc-conformance: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_HARNESS
+    except Exception as error:  # never a stack trace for the user; GOIPC_CONFORMANCE_DEBUG asks for it
+        if os.environ.get("GOIPC_CONFORMANCE_DEBUG"):
+            raise
+        print(f"goipc-conformance: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_HARNESS
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def writable(path: str) -> Path:
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Usage(f"cannot write {path}: {error.strerror}") from None
+    return target
+
+
+def run() -> None:
+    """The entry of the zip application, which does not pass on what `main` returns."""
+    sys.exit(main())

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""generate, replay, shrink, promote."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from ..adapter import choose
+from ..engine import TIMEOUT
+from .profiles import CONFIRMATIONS, PROFILES, Profile
+
+SHRUNK_MAX = 3  # operations that a known fault of golang-ipc takes
+
+# What loads Hypothesis is imported where it is used: most commands do without.
+
+
+def register(commands: Any, add_target_options: Any) -> None:
+    generate = commands.add_parser("generate", help="draw sessions until something breaks, and shrink what broke it")
+    add_target_options(generate)
+    generate.add_argument("--role", choices=("server", "client", "all"), default="all")
+    generate.add_argument(
+        "--profile",
+        choices=tuple(PROFILES),
+        default="default",
+        help=", ".join(f"{name}: {one.examples} examples" for name, one in PROFILES.items()),
+    )
+    generate.add_argument("--examples", type=int, metavar="N", help="instead of the profile's number, per role")
+    generate.add_argument("--seed", default="1", help="the same seed draws the same sessions")
+    generate.add_argument("--keep", metavar="DIR", default="build/conformance/traces", help="where replay files go")
+    generate.add_argument(
+        "--must-find",
+        metavar="SIGNATURE",
+        action="append",
+        default=[],
+        help="for an implementation with known faults: fail unless this is found, reproducibly and in\n"
+        "at most 3 operations, such as 'crashed after bad-length.short'",
+    )
+    generate.set_defaults(function=generate_command)
+
+    again = commands.add_parser("replay", help="perform a trace file again")
+    again.add_argument("file")
+    again.add_argument("--times", type=int, default=1, metavar="N")
+    add_target_options(again)
+    again.set_defaults(function=replay_command)
+
+    less = commands.add_parser("shrink", help="drop what a trace file does not need")
+    less.add_argument("file")
+    less.add_argument("--output", metavar="FILE", help="instead of changing FILE")
+    add_target_options(less)
+    less.set_defaults(function=shrink_command)
+
+    permanent = commands.add_parser("promote", help="make a permanent case of a trace file")
+    permanent.add_argument("file")
+    permanent.add_argument("--id", required=True, help="of the case, such as frame.short-after-empty")
+    permanent.add_argument("--title", required=True)
+    permanent.add_argument("--reqs", required=True, help="requirements that it checks, separated by blanks")
+    permanent.set_defaults(function=promote_command)
+
+
+class Tally:
+    """The progress display, and the lines that stay."""
+
+    def __init__(self, total: int):
+        self.console = Console(stderr=True)
+        self.progress = Progress(console=self.console, transient=True, disable=not sys.stderr.isatty())
+        self.task = self.progress.add_task("sessions", total=total)
+
+    def advance(self) -> None:
+        self.progress.advance(self.task)
+
+
+def generate_command(options: argparse.Namespace) -> int:
+    from .search import search
+
+    profile = PROFILES[options.profile]
+    if options.examples is not None:
+        profile = Profile(max(1, options.examples), profile.steps)
+    target = choose.target_from(options.words, options.server, options.client)
+    timeout = TIMEOUT * options.timeout_scale
+    sample = choose.greet(target, max(5.0, timeout))
+    roles = [role for role in ("server", "client") if options.role in (role, "all") and role in sample.roles]
+    modes = tuple(on for on, capability in ((True, "enc"), (False, "plain")) if capability in sample.caps)
+    tally = Tally(profile.examples * len(roles))
+    passed = failed = 0
+    every: list[Any] = []
+    with tally.progress:
+        for role in roles:
+            counted = 0
+
+            def on_example() -> None:
+                nonlocal counted
+                counted += 1
+                tally.advance()
+
+            found = search(
+                target.maker(max(5.0, timeout)),
+                role,
+                profile=profile,
+                seed=str(options.seed),
+                timeout=timeout,
+                modes=modes,
+                on_example=on_example,
+                on_found=lambda one: report(one, options, target.describe),
+            )
+            every += found
+            real = sum(1 for one in found if one.again)
+            failed += real
+            passed += max(0, min(counted, profile.examples) - real)
+            print(f"{role}: {counted} sessions performed, {real} findings, seed {options.seed}")
+    if options.must_find:
+        return judge_search(options.must_find, every)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+def judge_search(wanted: list[str], found: list[Any]) -> int:
+    """Whether the search is any good: what is known to be wrong has to be among what it found."""
+    missing = 0
+    for signature in wanted:
+        good = [
+            one
+            for one in found
+            if one.signature.startswith(signature)
+            and one.again == CONFIRMATIONS
+            and len(one.trace.operations) <= SHRUNK_MAX
+        ]
+        missing += not good
+        print(f"{'found' if good else 'FAIL not found'}: {signature}")
+    print(f"{len(wanted) - missing} passed, {missing} failed, 0 skipped")
+    return 1 if missing else 0
+
+
+def report(found: Any, options: argparse.Namespace, subject: str) -> None:
+    from . import replay
+
+    name = found.signature.replace(" ", "-").replace(",", "")
+    path = Path(options.keep) / f"{found.trace.knobs.role}-{name}.json"
+    replay.write(path, replay.document(found, subject))
+    print(f"{found.verdict} {found.signature}  ({found.again} of {CONFIRMATIONS} times on fresh processes)")
+    print(f"  session  {found.trace.describe}")
+    print(f"  observed {found.word}: {found.detail}")
+    print(f"  again    goipc-conformance replay {path} -- {subject}")
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    from . import replay
+    from .search import perform_trace
+
+    trace, content = replay.read(Path(options.file))
+    target = choose.target_from(options.words, options.server, options.client)
+    timeout = TIMEOUT * options.timeout_scale
+    seen_count = 0
+    for number in range(1, max(1, options.times) + 1):
+        finding, _ = perform_trace(target.maker(max(5.0, timeout)), trace, timeout)
+        seen_count += finding is not None
+        print(f"{number}: {finding.signature + ': ' + finding.detail if finding else 'conforms'}")
+    print(
+        f"{trace.describe}: found {seen_count} of {max(1, options.times)} times"
+        + (f"; recorded as {content['observed']['signature']}" if "observed" in content else "")
+    )
+    return 1 if seen_count else 0
+
+
+def shrink_command(options: argparse.Namespace) -> int:
+    from . import replay
+
+    trace, content = replay.read(Path(options.file))
+    target = choose.target_from(options.words, options.server, options.client)
+    timeout = TIMEOUT * options.timeout_scale
+    least = replay.shrink(target.maker(max(5.0, timeout)), trace, timeout)
+    if least is None:
+        print(f"nothing to shrink: {trace.describe} conforms")
+        return 0
+    replay.write(Path(options.output or options.file), content | least.to_json())
+    print(f"{len(trace.operations)} operations became {len(least.operations)}: {least.describe}")
+    return 1
+
+
+def promote_command(options: argparse.Namespace) -> int:
+    from . import replay
+
+    trace, content = replay.read(Path(options.file))
+    path = replay.promote(content, options.id, options.title, options.reqs.split())
+    print(f"{options.id} is a case now: {path} ({trace.describe})")
+    return 0

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""The project's own run: the reference with every crypto back end, then upstream golang-ipc against its record."""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .adapter.process import StartError
+from .adapter.subject import AdapterError, Died, Hung
+
+PRESETS = ("release", "debug", "suite-release", "asan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    name: str
+    words: tuple[str, ...]
+    expect: Path | None = None
+    jobs: int | None = None
+    absent: str = ""  # why it cannot run
+
+
+def find_reference(root: Path) -> Path | None:
+    for preset in PRESETS:
+        path = root / "build" / preset / "conformance" / "goipc-adapter-c"
+        if path.exists():
+            return path
+    return None
+
+
+def find_upstream(root: Path) -> tuple[Path | None, str]:
+    path = root / "build" / "go" / "goipc-adapter-go"
+    source = root / "conformance" / "adapters" / "go"
+    if shutil.which("go") is None:
+        return (path, "") if path.exists() else (None, "go is not installed")
+    built = subprocess.run(
+        ["go", "build", "-buildvcs=false", "-o", str(path), "."],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode != 0 and not path.exists():
+        return None, f"the adapter does not build: {built.stderr.strip().splitlines()[-1:]}"
+    return path, ""
+
+
+def keep(program: Path, out: Path) -> Path:
+    """A copy that stays as it is while somebody builds anew."""
+    out.mkdir(parents=True, exist_ok=True)
+    copy = out / program.name
+    fresh = out / f".{program.name}.new"
+    shutil.copy2(program, fresh)
+    fresh.replace(copy)
+    return copy
+
+
+def back_end_is_built(adapter: Path, name: str) -> bool:
+    """The adapter exits with status 2 at once when the library was built without this back end."""
+    finished = subprocess.run(
+        [str(adapter), "--crypto", name], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return finished.returncode == 0
+
+
+def plan(root: Path, options: argparse.Namespace) -> list[Job]:
+    jobs = []
+    out = root / "build" / "conformance" / "bin"
+    reference = Path(options.reference) if options.reference else find_reference(root)
+    if reference is not None and reference.exists():
+        reference = keep(reference, out)
+    for back_end in ("openssl", "tomcrypt"):
+        name = f"goipc-{back_end}"
+        if reference is None or not reference.exists():
+            jobs.append(Job(name, (), absent="the adapter of the reference is not built (libcjson is needed for it)"))
+        elif not back_end_is_built(reference, back_end):
+            jobs.append(Job(name, (), absent=f"the library was built without {back_end}"))
+        else:
+            jobs.append(Job(name, (str(reference), "--crypto", back_end)))
+    upstream, absent = find_upstream(root)
+    if upstream is not None:
+        upstream = keep(upstream, out)
+    record = root / "conformance" / "expectations" / "golang-ipc-1.2.4.toml"
+    # Upstream waits in vain often; waiting needs no processor, so more cases can wait at the same time.
+    jobs.append(Job("golang-ipc-1.2.4", (str(upstream),) if upstream else (), expect=record, jobs=16, absent=absent))
+    return jobs
+
+
+def command(options: argparse.Namespace) -> int:
+    from . import commands, expectations
+    from .cli import writable
+    from .report import Run, html, json_report, junit, text, totals_line
+
+    root = Path(options.root).resolve()
+    # Reports and messages name files as seen from the root, wherever the tree lies.
+    os.chdir(root)
+    instances = commands.chosen(options)
+    out = Path("build") / "conformance"
+    rows: list[tuple[str, Run | None, str]] = []
+    skipped: list[str] = []
+    for job in plan(Path("."), options):
+        if job.absent:
+            skipped.append(f"SKIP {job.name}: {job.absent}")
+            continue
+        one = argparse.Namespace(
+            **{
+                **vars(options),
+                "words": list(job.words),
+                "server": None,
+                "client": None,
+                "expect": str(job.expect) if job.expect else None,
+            }
+        )
+        if job.jobs:
+            one.jobs = max(options.jobs, job.jobs)
+        try:
+            run = commands.perform(one, instances)
+        except (AdapterError, StartError, Died, Hung) as error:
+            rows.append((job.name, None, str(error)))
+            print(f"ERROR {job.name}: {error}")
+            continue
+        if job.expect and job.expect.exists():
+            run.expectations = str(job.expect)
+            run.stale = expectations.apply(
+                expectations.parse(job.expect), run.results, complete=commands.is_whole(options) and not run.interrupted
+            )
+        json_report.write(run, writable(str(out / f"{job.name}.json")))
+        junit.write(run, writable(str(out / f"{job.name}.junit.xml")))
+        print(f"== {job.name}")
+        text.write(run, verbose=options.verbose, totals=False)
+        print()
+        rows.append((job.name, run, ""))
+        if run.interrupted:
+            break
+    asked = [json_report.document(run) for _, run, _ in rows if run is not None]
+    if asked:
+        html.write(asked, out / "report")
+    return summarise(rows, skipped, out, totals_line)
+
+
+def summarise(rows, skipped, out, totals_line) -> int:  # type: ignore[no-untyped-def]
+    totals = {"passed": 0, "failed": 0, "skipped": len(skipped)}
+    code = 0
+    print(f"{'implementation':20} {'pass':>5} {'lenient':>7} {'known':>5} {'failed':>6} {'skipped':>7} {'seconds':>7}")
+    for name, run, error in rows:
+        if run is None:
+            totals["failed"] += 1
+            code = code or 3
+            print(f"{name:20} could not be asked: {error}")
+            continue
+        verdicts = run.verdicts
+        print(
+            f"{name:20} {verdicts.get('PASS', 0):5} {verdicts.get('PASS-LENIENT', 0):7} {verdicts.get('XFAIL', 0):5} "
+            f"{run.totals['failed']:6} {run.totals['skipped']:7} {run.duration:7.1f}"
+        )
+        for key, value in run.totals.items():
+            totals[key] += value
+        code = code or run.exit_code
+    print(
+        f"reports are in {out}, pages in {out / 'report'}; "
+        "known deviations that behave exactly as recorded count as passed"
+    )
+    for line in skipped:
+        print(line)
+    print(totals_line(totals))
+    return code

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""The report for a reader at a terminal or in a log."""
+
+import collections
+import shlex
+import sys
+import textwrap
+from typing import TextIO
+
+from .. import requirements
+from ..engine import Result
+from ..outcome import Verdict
+from ..wire import LogEntry
+from . import Run, totals_line
+
+COLOURS = {
+    Verdict.PASS: "32",
+    Verdict.PASS_LENIENT: "32",
+    Verdict.XFAIL: "33",
+    Verdict.SKIP: "2",
+    Verdict.UNSUPPORTED: "2",
+}
+ERRORS_SHOWN = 2  # of one kind: the harness failed, and a thousand times the same says no more
+ARROWS = {">": "->", "<": "<-", "!": "--"}
+
+
+def printable(line: str) -> str:
+    """What a program under test wrote must not steer the reader's terminal."""
+    return "".join(char if char.isprintable() or char == " " else "\ufffd" for char in line)
+
+
+def paint(text: str, code: str, enabled: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if enabled else text
+
+
+def wire_lines(entries: list[LogEntry], limit: int = 12) -> list[str]:
+    """The end of the octet log: the last steps are where a case turns."""
+    shown = entries[-limit:]
+    lines = [f"... {len(entries) - limit} earlier steps"] if len(entries) > limit else []
+    for entry in shown:
+        octets = entry.data[:24].hex(" ") + (" ..." if entry.size > 24 else "")
+        lines.append(
+            f"{entry.at * 1000:8.1f} ms #{entry.peer} {ARROWS[entry.direction]} {entry.label}"
+            + (f" ({entry.size} B) {octets}" if entry.size else "")
+        )
+    return lines
+
+
+def failure_lines(result: Result, run_command: str, verbose: bool = False) -> list[str]:
+    case = result.instance.case
+    lines = [f"  {case.title}"]
+    if result.reason:
+        lines.append(f"  reason    {printable(result.reason)}")
+    else:
+        lines.append(f"  expected  {' or '.join(case.expect)}")
+        lines.append(f"  observed  {result.outcome}")
+        lines += [f"            {printable(detail)}" for detail in result.details]
+    if result.expectation is not None:
+        lines.append(f"  recorded  {' or '.join(result.expectation.outcome)} ({result.expectation.reason})")
+    for identifier in case.reqs[:3]:
+        sentence = requirements.sentence(identifier)
+        if sentence:
+            lines += textwrap.wrap(
+                f"{identifier}: {sentence}", 110, initial_indent="  clause    ", subsequent_indent="            "
+            )
+    lines.append(f"  why       {case.why}")
+    if case.hint:
+        lines.append(f"  hint      {case.hint}")
+    # The check for a fresh peer is of interest only when it is what failed.
+    own = result.wire if "refused-new-peer" in result.outcome or not result.turn else result.wire[: result.turn]
+    lines += [
+        f"  wire      {line}" if index == 0 else f"            {line}"
+        for index, line in enumerate(wire_lines(own, 40 if verbose else 8))
+    ]
+    tail = [line for line in result.output.strip().splitlines() if line.strip()][-(20 if verbose else 4) :]
+    lines += [f"  stderr    {printable(line[:160])}" for line in tail]
+    if run_command:
+        lines.append(f"  again     {run_command}")
+    return lines
+
+
+def again(result: Result, run: "Run") -> str:
+    """The command that asks this one question again."""
+    key = shlex.quote(f"{result.instance.role}:{result.instance.id}")
+    return f"goipc-conformance run {key} --seed {shlex.quote(run.seed)} {run.command}"
+
+
+class Progress:
+    """Plain lines for failures as they come; on a terminal also one line that says where the run is."""
+
+    def __init__(self, stream: TextIO, total: int, quiet: bool):
+        self._stream, self._total, self._quiet = stream, total, quiet
+        self._live = stream.isatty() and not quiet
+        self._done: collections.Counter[str] = collections.Counter()
+
+    def __call__(self, result: Result) -> None:
+        self._done[result.verdict.counts_as] += 1
+        if self._live:
+            done = sum(self._done.values())
+            self._stream.write(
+                f"\r\x1b[K{done}/{self._total}  {self._done['failed']} not as required  {result.instance.key[:60]}"
+            )
+            self._stream.flush()
+
+    def finish(self) -> None:
+        if self._live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def skip_lines(results: list[Result]) -> list[str]:
+    """One line per reason, so that nothing is skipped silently and nobody scrolls."""
+    reasons: dict[str, list[Result]] = collections.defaultdict(list)
+    for result in results:
+        if result.verdict.counts_as == "skipped":
+            reasons[result.reason].append(result)
+    lines = []
+    for reason, skipped in sorted(reasons.items()):
+        ids = sorted({result.instance.case.id for result in skipped})
+        shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
+        lines.append(f"SKIP {len(skipped)} of {shown}: {reason}")
+    return lines
+
+
+def write(run: Run, stream: TextIO = sys.stdout, verbose: bool = False, totals: bool = True) -> None:
+    colour = stream.isatty()
+    errors: collections.Counter[str] = collections.Counter()
+    for result in run.results:
+        verdict = result.verdict
+        if verdict is Verdict.ERROR:
+            errors[result.reason] += 1
+            if errors[result.reason] > ERRORS_SHOWN:
+                continue
+        bad = verdict.counts_as == "failed"
+        if bad or verbose:
+            level = result.instance.case.level.upper()
+            clause = f" [{result.instance.case.reqs[0]} {level}]" if result.instance.case.reqs else ""
+            stream.write(
+                f"{paint(verdict.value, COLOURS.get(verdict, '31;1'), colour)} {result.key}{clause}"
+                + (f"  {result.outcome}" if verbose and not bad else "")
+                + "\n"
+            )
+        if bad:
+            stream.write("\n".join(failure_lines(result, again(result, run), verbose)) + "\n\n")
+    for reason, count in errors.items():
+        if count > ERRORS_SHOWN:
+            stream.write(f"ERROR {count - ERRORS_SHOWN} more cases: {reason}\n")
+    for line in run.stale:
+        stream.write(f"STALE {run.expectations}: {line}\n")
+    _summary(run, stream)
+    if totals:
+        stream.write(totals_line(run.totals) + "\n")
+
+
+def _summary(run: Run, stream: TextIO) -> None:
+    areas: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for result in run.results:
+        areas[result.instance.case.area][result.verdict.counts_as] += 1
+    stream.write(
+        f"{run.identity.get('name', '?')} {run.identity.get('version', '')} against edition "
+        f"{run.spec_edition}, suite {run.suite_version}, seed {run.seed}, {run.duration:.1f} s\n"
+    )
+    for area, counted in areas.items():
+        stream.write(
+            f"  {area:6} {counted['passed']:4} passed {counted['failed']:4} failed {counted['skipped']:4} skipped\n"
+        )
+    for line in skip_lines(run.results):
+        stream.write(line + "\n")
+    known = sum(1 for result in run.results if result.verdict is Verdict.XFAIL)
+    lenient = sum(1 for result in run.results if result.verdict is Verdict.PASS_LENIENT)
+    if known:
+        stream.write(f"{known} known deviations, each exactly as recorded in {run.expectations}, count as passed\n")
+    if lenient:
+        stream.write(f"{lenient} passed leniently: what was seen is tolerated, not asked for (--strict refuses it)\n")
+    slow = sorted((r for r in run.results if r.duration > 1.0), key=lambda r: -r.duration)[:5]
+    if slow:
+        stream.write("slowest: " + ", ".join(f"{r.key} {r.duration:.1f} s" for r in slow) + "\n")

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""The command line over a toy implementation: verdicts, exit codes, and manners towards broken programs."""
+
+import json
+import re
+import sys
+
+import pytest
+from conftest import HERE
+
+FEW = ["hs.complete", "frame.length.runt", "key.zero-point", "conn.strays"]
+
+
+def last_line(done):
+    return done.stdout.strip().splitlines()[-1]
+
+
+def verdicts(tmp_path):
+    return {
+        case["key"]: (case["verdict"], case["outcome"])
+        for case in json.loads((tmp_path / "r.json").read_text())["cases"]
+    }
+
+
+def test_a_good_implementation_passes(suite, toy, tmp_path):
+    done = suite(
+        "run",
+        "--role",
+        "server",
+        "--level",
+        "must",
+        "--json",
+        "r.json",
+        "hs.reply.*",
+        "hs.key.*",
+        "key.prefix",
+        "seal.tag.*",
+        "frame.cut.*",
+        "frame.truncated.*",
+        "conn.strays",
+        *toy(),
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.fullmatch(r"[1-9]\d+ passed, 0 failed, \d+ skipped", last_line(done))
+
+
+@pytest.mark.parametrize(
+    "fault, key, verdict, outcome",
+    [
+        ("crash-on-key", "server:key.zero-point[enc=on]", "CRASH", "crashed"),
+        ("altered", "server:hs.complete[enc=on]", "FAIL", "delivered+altered"),
+        ("mute", "server:hs.complete[enc=off]", "HANG", "not-echoed+wedged"),
+        ("silent", "server:hs.complete[enc=off]", "HANG", "wedged"),
+        ("runt", "server:frame.length.huge[enc=off,length=16777216]", "HANG", "wedged"),
+        ("one-only", "server:hs.reply.version[enc=on]", "FAIL", "closed+refused-new-peer"),
+        ("padded", "server:key.derivation.leading-zero[enc=on,zeros=1]", "FAIL", "malformed"),
+        ("leak", "server:hs.complete[enc=on]", "CRASH", "crashed"),
+    ],
+)
+def test_a_fault_is_called_by_its_name(suite, toy, tmp_path, fault, key, verdict, outcome):
+    done = suite("run", key, "--json", "r.json", "--timeout-scale", "0.4", *toy(fault))
+    assert verdicts(tmp_path)[key] == (verdict, outcome), done.stdout
+    assert done.returncode == 1
+    assert "clause" in done.stdout and "again" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, code, says",
+    [
+        (["run", "--", "/no/such/program"], 2, "No such file"),
+        (["run", "--", "/etc/passwd"], 2, "Permission denied"),
+        (["run", "--server", "/no/such/program {name}"], 2, "No such file"),
+        (["run", "--server", "true {nonsense}"], 2, "placeholder"),
+        (["run"], 2, "no implementation given"),
+        (["run", "--server", "x", "--", "y"], 2, "not both"),
+        (["run", "nonsense.*", "--", "true"], 2, "no case matches"),
+        (["run", "--", "true"], 3, "ended"),
+        (["run", "--", "false"], 3, ""),
+        (["run", "--server", "true {name}"], 3, "ended before it listened"),
+        (["run", "--expect", "/no/such/file", "--", "true"], 2, "cannot read"),
+        (["run", "--shard", "3/2", "--", "true"], 2, "K/N"),
+        (["run", "--timeout-scale", "0", "--", "true"], 2, "timeout-scale"),
+        (["explain", "no.such.case"], 2, "no case is named"),
+        (["diff", "a.json", "b.json"], 2, "cannot read"),
+        (["merge", "/etc/passwd"], 2, "not JSON"),
+        (["html", "/etc/passwd"], 2, "not JSON"),
+        (["matrix"], 2, "--impl"),
+    ],
+)
+def test_a_command_that_cannot_work_is_explained_in_a_line(suite, arguments, code, says):
+    done = suite(*arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", ["die", "garbage", "deaf", "yes-man"])
+def test_a_broken_adapter_is_never_blamed_on_a_case(suite, toy, fault):
+    done = suite("run", *FEW, "--timeout-scale", "0.2", *toy(fault))
+    assert done.returncode == 3
+    assert done.stderr.startswith("goipc-conformance: adapter: ") and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_server_that_never_listens(suite):
+    done = suite(
+        "run", "hs.complete", "--timeout-scale", "0.2", "--server", f"{sys.executable} -c 'import time;time.sleep(60)'"
+    )
+    assert done.returncode == 3 and "did not listen" in done.stderr
+
+
+def test_expectations_on_the_command_line(suite, toy, tmp_path):
+    (tmp_path / "e.toml").write_text(
+        '[[entry]]\ncase = "key.zero-point"\nrole = "server"\noutcome = ["crashed"]\nreason = "aborts"\n'
+    )
+    arguments = ["run", "server:key.zero-point", "--expect", "e.toml"]
+    assert suite(*arguments, *toy("crash-on-key")).returncode == 0
+    done = suite(*arguments, *toy())
+    assert done.returncode == 4 and "XPASS" in done.stdout and last_line(done) == "0 passed, 1 failed, 0 skipped"
+
+
+def test_list_and_explain(suite):
+    listed = json.loads(suite("list", "--json", "hs.*").stdout)
+    assert {"id", "case", "role", "reqs", "params"} <= listed[0].keys()
+    done = suite("explain", "key.derivation.leading-zero[enc=on,zeros=1]")
+    assert done.returncode == 0 and "KD-011" in done.stdout and "strip" in done.stdout.lower()
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
+    assert suite("doctor", *toy()).returncode == 0
+    done = suite("doctor", "--timeout-scale", "0.3", *toy("yes-man"))
+    assert done.returncode == 3 and "mend" in done.stdout
+    done = suite("doctor", "--timeout-scale", "0.3", *toy("mute"))
+    assert done.returncode == 3 and "FAIL the server" in done.stdout
+
+
+def test_shards_join_to_the_whole(suite, toy, tmp_path):
+    whole = suite("run", "server:hs.reply.*", "--json", "w.json", *toy())
+    for number in (1, 2, 3):
+        assert (
+            suite("run", "server:hs.reply.*", "--shard", f"{number}/3", "--json", f"{number}.json", *toy()).returncode
+            == 0
+        )
+    joined = suite("merge", "1.json", "2.json", "3.json", "--json", "j.json")
+    assert joined.returncode == 0 and last_line(joined) == last_line(whole)
+    assert suite("merge", "1.json", "3.json").returncode == 2
+    assert suite("diff", "w.json", "j.json").stdout.startswith("0 differences")
+
+
+def test_the_same_seed_gives_the_same_verdicts(suite, toy, tmp_path):
+    seen = []
+    for name in ("a.json", "b.json"):
+        suite("run", "server:key.prefix", "server:seal.tag.*", "--seed", "7", "--json", name, *toy())
+        document = json.loads((tmp_path / name).read_text())
+        seen.append([(case["key"], case["verdict"], case["outcome"]) for case in document["cases"]])
+    assert seen[0] == seen[1]
+
+
+def test_rung_0(suite, tmp_path):
+    """An echo program without any JSON."""
+    program = tmp_path / "echo.py"
+    program.write_text(f"""
+import json, subprocess, sys
+command = [sys.executable, {str(HERE / "toy.py")!r}]
+toy = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+toy.stdin.write(json.dumps({{"id": 1, "cmd": "serve", "endpoint": {{"name": sys.argv[1]}}, "encryption": sys.argv[2],
+                            "max_message_size": int(sys.argv[3]), "echo": True}}) + "\\n")
+toy.stdin.flush()
+toy.wait()
+""")
+    done = suite(
+        "run",
+        "hs.complete",
+        "frame.length.*",
+        "limit.announced",
+        "--server",
+        f"{sys.executable} {program} {{name}} {{encryption}} {{max}}",
+    )
+    assert done.returncode == 0, done.stdout
+    assert "SKIP" in done.stdout  # no client was given
+
+
+def test_ladder_stops_at_the_first_rung_that_fails(suite, toy):
+    done = suite(
+        "run",
+        "--ladder",
+        "server:hs.complete",
+        "server:frame.cut.length",
+        "server:key.*",
+        "server:conn.*",
+        "--timeout-scale",
+        "0.4",
+        *toy("padded"),
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "rung 3 of 7, handshake" in done.stdout and "Next: " in done.stdout and "rung 4" not in done.stdout

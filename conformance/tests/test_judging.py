@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Outcomes, selection, placeholders and expectations, without any implementation."""
+
+import datetime
+
+import pytest
+from goipc_conformance import expectations, selection
+from goipc_conformance.adapter.placeholders import expand
+from goipc_conformance.adapter.process import StartError
+from goipc_conformance.case import REGISTRY
+from goipc_conformance.engine import Result
+from goipc_conformance.outcome import Verdict, canonical, judge, known
+
+
+def test_outcomes_have_one_spelling():
+    assert canonical("delivered+closed") == canonical(["closed", "delivered", "closed"]) == "closed+delivered"
+    assert canonical("closed+reply:2") == "reply:2+closed"
+    assert known("reply:2+closed") and not known("closed+nonsense")
+
+
+@pytest.mark.parametrize(
+    "outcome, verdict",
+    [
+        ("closed", Verdict.PASS),
+        ("ignored", Verdict.PASS_LENIENT),
+        ("delivered+closed", Verdict.FAIL),
+        ("crashed", Verdict.CRASH),
+        ("wedged", Verdict.HANG),
+        ("wedged+refused-new-peer", Verdict.HANG),
+        ("closed+refused-new-peer", Verdict.FAIL),
+    ],
+)
+def test_judging(outcome, verdict):
+    assert judge(outcome, ("closed",), ("ignored",)) is verdict
+
+
+def test_every_case_is_selected_by_its_own_name():
+    by_case = {}
+    for instance in selection.all_instances():
+        by_case.setdefault(instance.case.id, []).append(instance)
+    for instances in by_case.values():
+        for instance in instances:
+            matches = selection.matcher(instance.key)
+            found = [other.key for other in instances if matches(other)]
+            assert instance.key in found
+            assert len(found) == 1 or "[" not in instance.id, found
+
+
+def test_keys_are_unique():
+    found = [instance.key for instance in selection.all_instances()]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(
+    "selector", ["hs.nonsense", "req:XX-999", "tag:nothing", "!nope.*", "server:codec.kdf", "@/does/not/exist"]
+)
+def test_a_selector_that_selects_nothing_is_an_error(selector):
+    with pytest.raises(selection.SelectionError):
+        selection.select([selector])
+
+
+def test_selectors_combine():
+    assert {i.case.area for i in selection.select(["hs.*", "!tag:dos"])} == {"hs"}
+    assert all("dos" not in i.case.tags for i in selection.select(["hs.*", "!tag:dos"]))
+    assert {i.role for i in selection.select(["client:*"])} == {"client"}
+    assert all("KD-011" in i.case.reqs for i in selection.select(["req:KD-011"]))
+    assert {i.params["size"] for i in selection.select(["frame.echo[enc=on,size=?]"])} == {0, 1, 2, 3, 4, 5}
+
+
+def test_every_case_cites_a_requirement_and_says_why():
+    from goipc_conformance import requirements
+
+    for case in REGISTRY.values():
+        assert case.reqs and case.why and case.hint and case.title, case.id
+        assert all(known(word) for word in case.expect + case.also)
+        if requirements.load():
+            assert set(case.reqs) <= set(requirements.load()), case.id
+
+
+def test_placeholders():
+    command = "prog {name} {plain:--no-encryption} {encrypted:-e} --max={max} {path} {{x}}"
+    assert expand(command, name="n", path="/p", encryption="off", maximum=5) == [
+        "prog",
+        "n",
+        "--no-encryption",
+        "--max=5",
+        "/p",
+        "{x}",
+    ]
+    assert expand(command, name="n", path="/p", encryption="required", maximum=5) == [
+        "prog",
+        "n",
+        "-e",
+        "--max=5",
+        "/p",
+        "{x}",
+    ]
+    for wrong in ("prog {nonsense}", "prog 'open", ""):
+        with pytest.raises(StartError):
+            expand(wrong, name="n", path="/p", encryption="off", maximum=5)
+
+
+def result_of(key, verdict, outcome):
+    return Result(selection.select([key])[0], verdict, outcome)
+
+
+def expectation_file(tmp_path, body):
+    path = tmp_path / "expect.toml"
+    path.write_text(body, encoding="utf-8")
+    return expectations.parse(path)
+
+
+ENTRY = '[[entry]]\ncase = "key.zero-point"\nrole = "server"\noutcome = ["crashed"]\nreason = "dies"\n'
+
+
+@pytest.mark.parametrize(
+    "verdict, outcome, becomes",
+    [
+        (Verdict.CRASH, "crashed", Verdict.XFAIL),
+        (Verdict.HANG, "wedged", Verdict.XDIFF),
+        (Verdict.PASS, "closed", Verdict.XPASS),
+    ],
+)
+def test_expectations_pin_the_outcome(tmp_path, verdict, outcome, becomes):
+    result = result_of("server:key.zero-point", verdict, outcome)
+    stale = expectations.apply(expectation_file(tmp_path, ENTRY), [result], complete=True)
+    assert result.verdict is becomes and not stale
+
+
+def test_an_entry_that_matches_nothing_is_stale_in_a_whole_run(tmp_path):
+    other = result_of("client:key.zero-point", Verdict.PASS, "closed")
+    assert expectations.apply(expectation_file(tmp_path, ENTRY), [other], complete=True)
+    assert not expectations.apply(expectation_file(tmp_path, ENTRY), [other], complete=False)
+
+
+def test_an_expired_entry_is_stale(tmp_path):
+    known_ = expectation_file(tmp_path, ENTRY + "until = 2020-01-01\n")
+    result = result_of("server:key.zero-point", Verdict.CRASH, "crashed")
+    assert expectations.apply(known_, [result], complete=True, today=datetime.date(2026, 1, 1))
+
+
+def test_several_outcomes_of_a_race(tmp_path):
+    body = ENTRY.replace('["crashed"]', '["crashed", "closed"]') + 'rate = "1 in 2"\n'
+    for verdict, outcome, becomes in (
+        (Verdict.CRASH, "crashed", Verdict.XFAIL),
+        (Verdict.PASS, "closed", Verdict.PASS),
+    ):
+        result = result_of("server:key.zero-point", verdict, outcome)
+        expectations.apply(expectation_file(tmp_path, body), [result], complete=True)
+        assert result.verdict is becomes
+
+
+def test_a_written_record_says_what_was_seen_and_keeps_reasons(tmp_path):
+    from goipc_conformance import baseline
+
+    results = [Result(i, Verdict.CRASH, "crashed") for i in selection.select(["server:key.prefix"])]
+    results += [
+        Result(
+            i,
+            Verdict.FAIL if i.params["enc"] == "on" else Verdict.PASS,
+            "delivered" if i.params["enc"] == "on" else "closed",
+        )
+        for i in selection.select(["server:frame.truncated.*"])
+    ]
+    path = tmp_path / "expect.toml"
+    path.write_text(
+        baseline.render(baseline.entries_for(results, None), {"name": "x", "version": "1"}, "Header."), encoding="utf-8"
+    )
+    first = expectations.parse(path)
+    assert {entry.case for entry in first.entries} >= {"key.prefix", "frame.truncated.length[*enc=on*]"}
+    assert all(entry.reason == baseline.UNEXPLAINED for entry in first.entries)
+    assert not expectations.apply(first, results, complete=True)
+    assert {result.verdict for result in results} == {Verdict.XFAIL, Verdict.PASS}
+    path.write_text(path.read_text(encoding="utf-8").replace(baseline.UNEXPLAINED, "known"), encoding="utf-8")
+    again = baseline.entries_for(results, expectations.parse(path))
+    assert {entry.reason for entry in again} == {"known"} and len(again) == len(first.entries)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not toml [",
+        '[[entry]]\ncase = "x"\n',
+        ENTRY.replace("dies", " "),
+        ENTRY.replace("crashed", "exploded"),
+        ENTRY + "wrong = 1\n",
+        ENTRY.replace('["crashed"]', '["crashed", "closed"]'),
+        ENTRY.replace('"server"', '"both"'),
+        ENTRY + 'until = "soon"\n',
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(tmp_path, body):
+    with pytest.raises(expectations.ExpectationError):
+        expectation_file(tmp_path, body)
+
+
+def test_the_committed_records_are_well_formed():
+    from conftest import SUITE
+
+    for path in (SUITE / "expectations").glob("*.toml"):
+        record = expectations.parse(path)
+        assert record.entries
+        for entry in record.entries:
+            assert "not explained" not in entry.reason, entry.case
+            assert selection.select([f"{entry.role}:{entry.case}" if entry.role else entry.case])

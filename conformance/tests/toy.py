@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""A small implementation with an HP/1 adapter, for tests of the suite only. It can be told to misbehave: the suite has
+to notice, and to call it by its name.
+
+usage: toy.py [FAULT ...]
+"""
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+from goipc_conformance import codec, keys
+
+FAULTS = set(sys.argv[1:])
+out_lock = threading.Lock()
+state = {"echo": True, "listener": None, "numbers": 0}
+
+
+def say(message: dict) -> None:
+    with out_lock:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+
+class End(Exception):
+    """The connection is over."""
+
+
+def read(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(min(size - len(data), 65536))
+        if not piece:
+            raise End
+        data += piece
+    return data
+
+
+def serve_one(sock: socket.socket, number: int, encrypted: bool, maximum: int) -> None:
+    key = None
+    try:
+        sock.sendall(bytes([2, int(encrypted)]))
+        if "silent" in FAULTS:
+            time.sleep(3600)
+        if read(sock, 1) != b"\0":
+            raise End
+        if encrypted:
+            own = keys.PrivateKey(keys.scalar_from("toy", number, os.urandom(16).hex()))
+            sock.sendall(own.public)
+            public = read(sock, 97)
+            try:
+                keys.decode_point(public)
+            except keys.InvalidKey:
+                if "crash-on-key" in FAULTS:
+                    os.abort()
+                raise End from None
+            derive = keys.session_key_padded if "padded" in FAULTS else keys.session_key
+            key = derive(own.shared_x(public))
+        seal = (lambda text: codec.seal(key, os.urandom(12), text)) if key else (lambda text: text)
+        sock.sendall(codec.frame(seal(codec.u32(maximum))))
+        read(sock, 1)
+        say({"ev": "state", "state": "connected", "conn": number})
+        messages(sock, number, key, seal, maximum)
+    except (End, OSError):
+        pass
+    finally:
+        if "one-only" in FAULTS:
+            # shutdown, so that the thread that waits in accept lets go of the socket, too
+            try:
+                state["listener"].shutdown(socket.SHUT_RDWR)
+                os.unlink(state["path"])
+            except OSError:
+                pass
+        sock.close()
+
+
+def messages(sock, number, key, seal, maximum) -> None:
+    overhead = 32 if key else 4
+    while True:
+        size = codec.read_u32(read(sock, 4))
+        if "runt" not in FAULTS and not overhead <= size <= maximum + overhead:
+            raise End
+        body = read(sock, size)
+        if key:
+            try:
+                body = codec.unseal(key, body)
+            except codec.CodecError:
+                raise End from None
+        message_type, data = codec.read_u32(body), body[4:]
+        if message_type == 0:
+            continue
+        if "altered" in FAULTS:
+            data = data[:-1]
+        say(
+            {
+                "ev": "message",
+                "conn": number,
+                "type": message_type,
+                "len": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+        )
+        if "mute" in FAULTS:
+            continue
+        if state["echo"]:
+            sock.sendall(codec.frame(seal(codec.message_plaintext(message_type, data))))
+
+
+def accept_loop(listener: socket.socket, encrypted: bool, maximum: int) -> None:
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        state["numbers"] += 1
+        threading.Thread(target=serve_one, args=(sock, state["numbers"], encrypted, maximum), daemon=True).start()
+
+
+def serve(request: dict) -> dict:
+    name = request["endpoint"]["name"]
+    path = f"/tmp/{name}.sock"
+    if state["listener"]:
+        state["listener"].close()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(16)
+    state.update(listener=listener, path=path, echo=request.get("echo", False))
+    arguments = (listener, request["encryption"] == "required", request.get("max_message_size", 3145728))
+    threading.Thread(target=accept_loop, args=arguments, daemon=True).start()
+    return {"ok": True, "endpoint": {"transport": "unix", "path": path}}
+
+
+def answer(request: dict) -> dict:
+    command = request["cmd"]
+    if command == "hello":
+        return {
+            "ok": True,
+            "hp": 1,
+            "impl": {"name": "toy", "version": "1"},
+            "roles": ["server"],
+            "caps": ["enc", "plain"],
+            "isolation": "process",
+        }
+    if command == "serve":
+        return serve(request)
+    if command == "echo":
+        state["echo"] = request["on"]
+        return {"ok": True}
+    if command == "stop":
+        return {"ok": True}
+    if "yes-man" in FAULTS:
+        return {"ok": True}
+    return {"ok": False, "unsupported": True, "reason": f"no {command}"}
+
+
+def main() -> None:
+    if "die" in FAULTS:
+        sys.exit(7)
+    if "garbage" in FAULTS:
+        print("Hello, I am not JSON.", flush=True)
+    if "deaf" in FAULTS:
+        time.sleep(3600)
+    for line in sys.stdin:
+        request = json.loads(line)
+        say({"id": request["id"], **answer(request)})
+        if request["cmd"] == "stop":
+            if "leak" in FAULTS:
+                print("==1==ERROR: LeakSanitizer: detected memory leaks", file=sys.stderr, flush=True)
+                os._exit(99)
+            break
+    if state["listener"]:
+        try:
+            os.unlink(state["path"])
+        except OSError:
+            pass
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,3 @@
+module goipc-interop/peer
+
+go 1.18

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* The physical limit: the bare Unix domain socket carrying exactly the bytes that the protocol
+ * would, plain (8 bytes before each message) or sealed (36 more bytes, not computed). One write per
+ * message, or as many messages as fit into 64 KiB per write. */
+#define _DEFAULT_SOURCE
+#include "harness.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { GATHER_SIZE = 64 * 1024, PLAIN_OVERHEAD = 8, SEALED_OVERHEAD = 36 };
+
+struct end {
+    int socket;
+    int listener;
+    bool gathers;
+    size_t overhead;
+    uint8_t *out;
+    size_t out_size, out_capacity;
+    uint8_t *in;
+    size_t in_at, in_size, in_capacity;
+    char path[108];
+};
+
+static void address_of(const bench_options *options, struct sockaddr_un *address)
+{
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    snprintf(address->sun_path, sizeof address->sun_path, "/tmp/%s.bare", options->name);
+}
+
+static struct end *end_new(const bench_options *options, int socket)
+{
+    struct end *made = bench_allocate(sizeof *made);
+
+    made->socket = socket;
+    made->listener = -1;
+    made->gathers = strcmp(options->mode, "single") != 0;
+    made->overhead = options->encrypted ? SEALED_OVERHEAD : PLAIN_OVERHEAD;
+    made->out_capacity = GATHER_SIZE + options->size_max + made->overhead;
+    made->in_capacity = GATHER_SIZE + options->size_max + made->overhead;
+    made->out = malloc(made->out_capacity);
+    made->in = malloc(made->in_capacity);
+    if (made->out == NULL || made->in == NULL) {
+        bench_fail("memory");
+    }
+    return made;
+}
+
+static int listen_at(const struct sockaddr_un *address)
+{
+    const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (listener < 0 || bind(listener, (const struct sockaddr *)address, sizeof *address) != 0 ||
+        listen(listener, 64) != 0) {
+        bench_fail("listen");
+    }
+    return listener;
+}
+
+static void *serve(const bench_options *options)
+{
+    struct sockaddr_un address;
+    int listener, accepted;
+    struct end *made;
+
+    address_of(options, &address);
+    listener = listen_at(&address);
+    accepted = accept(listener, NULL, NULL);
+    if (accepted < 0) {
+        bench_fail("accept");
+    }
+    made = end_new(options, accepted);
+    made->listener = listener;
+    memcpy(made->path, address.sun_path, sizeof made->path);
+    return made;
+}
+
+static int dial(const bench_options *options)
+{
+    const struct timespec pause = {0, 1000000};
+    struct sockaddr_un address;
+    const int made = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    address_of(options, &address);
+    while (connect(made, (const struct sockaddr *)&address, sizeof address) != 0) {
+        if (errno != ENOENT && errno != ECONNREFUSED) {
+            bench_fail("connect");
+        }
+        nanosleep(&pause, NULL); /* the other process has not bound it yet */
+    }
+    return made;
+}
+
+static void *connect_to(const bench_options *options)
+{
+    return end_new(options, dial(options));
+}
+
+static void flush(void *context)
+{
+    struct end *end = context;
+    size_t at = 0;
+
+    while (at < end->out_size) {
+        const ssize_t written = write(end->socket, end->out + at, end->out_size - at);
+
+        if (written < 0) {
+            bench_fail("write");
+        }
+        at += (size_t)written;
+    }
+    end->out_size = 0;
+}
+
+static void send_message(void *context, const uint8_t *data, size_t size)
+{
+    struct end *end = context;
+    const uint32_t length = (uint32_t)(size + end->overhead - 4);
+    uint8_t *out;
+
+    if (end->out_size + size + end->overhead > end->out_capacity) {
+        flush(end);
+    }
+    out = end->out + end->out_size;
+    memset(out, 0, end->overhead);
+    out[0] = (uint8_t)(length >> 24);
+    out[1] = (uint8_t)(length >> 16);
+    out[2] = (uint8_t)(length >> 8);
+    out[3] = (uint8_t)length;
+    memcpy(out + end->overhead, data, size);
+    end->out_size += size + end->overhead;
+    if (!end->gathers || end->out_size >= GATHER_SIZE) {
+        flush(end);
+    }
+}
+
+static void fill(struct end *end, size_t needed)
+{
+    if (end->in_at > 0 && end->in_at + needed > end->in_capacity) {
+        memmove(end->in, end->in + end->in_at, end->in_size - end->in_at);
+        end->in_size -= end->in_at;
+        end->in_at = 0;
+    }
+    while (end->in_size - end->in_at < needed) {
+        const ssize_t got =
+            read(end->socket, end->in + end->in_size, end->in_capacity - end->in_size);
+
+        if (got <= 0) {
+            bench_fail("read");
+        }
+        end->in_size += (size_t)got;
+    }
+}
+
+static size_t receive(void *context, size_t wanted, size_t *size)
+{
+    struct end *end = context;
+    size_t taken = 0;
+
+    do {
+        uint32_t length;
+        const uint8_t *in;
+
+        fill(end, 4);
+        in = end->in + end->in_at;
+        length = (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+        fill(end, 4 + (size_t)length);
+        end->in_at += 4 + (size_t)length;
+        *size = 4 + (size_t)length - end->overhead;
+        taken++;
+        if (end->in_at == end->in_size) {
+            end->in_at = end->in_size = 0;
+        }
+    } while (taken < wanted && end->in_size - end->in_at >= 4);
+    return taken;
+}
+
+static void close_end(void *context)
+{
+    struct end *end = context;
+
+    close(end->socket);
+    if (end->listener >= 0) {
+        close(end->listener);
+        unlink(end->path);
+    }
+    free(end->out);
+    free(end->in);
+    free(end);
+}
+
+static void connect_once(const bench_options *options)
+{
+    const int made = dial(options);
+    uint8_t byte;
+
+    if (read(made, &byte, 1) != 1) {
+        bench_fail("read");
+    }
+    close(made);
+}
+
+static void serve_many(const bench_options *options)
+{
+    struct sockaddr_un address;
+    int listener;
+
+    address_of(options, &address);
+    listener = listen_at(&address);
+    for (;;) {
+        const int accepted = accept(listener, NULL, NULL);
+
+        if (accepted < 0 || write(accepted, "", 1) != 1) {
+            bench_fail("accept");
+        }
+        close(accepted);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const bench_contestant contestant = {
+        .serve = serve,
+        .connect = connect_to,
+        .send = send_message,
+        .flush = flush,
+        .receive = receive,
+        .close = close_end,
+        .connect_once = connect_once,
+        .serve_many = serve_many,
+    };
+
+    return bench_main(argc, argv, &contestant);
+}

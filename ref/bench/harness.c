@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* wait4 with -std=c11 */
+#include "harness.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LATENCIES_MAX = 200000 };
+
+struct usage {
+    double cpu_s;
+    long switches;
+    long rss_kib;
+};
+
+/* What the serving process tells the measuring one when a run is over. */
+struct report {
+    struct usage before;
+    struct usage after;
+};
+
+struct run {
+    const bench_contestant *contestant;
+    bench_options options;
+    const char *workload;
+    size_t size;
+    size_t count;
+    uint8_t *data;
+    int to_parent[2]; /* reports of the serving process */
+};
+
+void bench_fail(const char *what)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+void *bench_allocate(size_t size)
+{
+    void *made = calloc(1, size);
+
+    if (made == NULL) {
+        bench_fail("memory");
+    }
+    return made;
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* What is resident now, not the most there ever was, which a child inherits from its parent. */
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file != NULL) {
+        if (fscanf(file, "%*d %ld", &pages) != 1) {
+            pages = 0;
+        }
+        fclose(file);
+    }
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static struct usage usage_now(void)
+{
+    struct rusage spent;
+    struct usage now;
+
+    getrusage(RUSAGE_SELF, &spent);
+    now.cpu_s = (double)(spent.ru_utime.tv_sec + spent.ru_stime.tv_sec) +
+                (double)(spent.ru_utime.tv_usec + spent.ru_stime.tv_usec) * 1e-6;
+    now.switches = spent.ru_nvcsw + spent.ru_nivcsw;
+    now.rss_kib = resident_kib();
+    return now;
+}
+
+/* --- both sides --------------------------------------------------------------------------------
+ */
+
+static void send_all(const struct run *run, void *end)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        run->contestant->send(end, run->data, run->size);
+    }
+    run->contestant->flush(end);
+}
+
+static void send_one(const struct run *run, void *end, size_t size)
+{
+    run->contestant->send(end, run->data, size);
+    run->contestant->flush(end);
+}
+
+static void receive_all(const struct run *run, void *end, size_t count, size_t expected_size)
+{
+    size_t size;
+
+    while (count > 0) {
+        count -= run->contestant->receive(end, count, &size);
+        if (size != expected_size) {
+            errno = EPROTO;
+            bench_fail("a message arrived with another size");
+        }
+    }
+}
+
+/* --- the serving process ------------------------------------------------------------------------
+ */
+
+static void tell(const struct run *run, const struct report *report)
+{
+    if (write(run->to_parent[1], report, sizeof *report) != (ssize_t)sizeof *report) {
+        bench_fail("report");
+    }
+}
+
+static void serve_messages(const struct run *run)
+{
+    void *end = run->contestant->serve(&run->options);
+    struct report report;
+
+    /* A round trip first, so that neither connecting nor first allocations are measured. */
+    receive_all(run, end, 1, run->size);
+    send_one(run, end, run->size);
+    report.before = usage_now();
+    if (strcmp(run->workload, "oneway") == 0) {
+        receive_all(run, end, run->count, run->size);
+        send_one(run, end, 1);
+    } else if (strcmp(run->workload, "back") == 0) {
+        send_all(run, end);
+        receive_all(run, end, 1, 1);
+    } else {
+        for (size_t i = 0; i < run->count; i++) {
+            receive_all(run, end, 1, run->size);
+            send_one(run, end, run->size);
+        }
+    }
+    report.after = usage_now();
+    tell(run, &report);
+    receive_all(run, end, 1, 1); /* the other side has all it needs */
+    run->contestant->close(end);
+}
+
+/* --- the measuring process ----------------------------------------------------------------------
+ */
+
+static int compare_doubles(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+static size_t measure_round_trips(const struct run *run, void *end, double *latencies)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < run->count; i++) {
+        const double start = now_s();
+
+        send_one(run, end, run->size);
+        receive_all(run, end, 1, run->size);
+        if (kept < LATENCIES_MAX) {
+            latencies[kept++] = (now_s() - start) * 1e6;
+        }
+    }
+    qsort(latencies, kept, sizeof *latencies, compare_doubles);
+    return kept;
+}
+
+static struct report hear(const struct run *run)
+{
+    struct report report;
+
+    if (read(run->to_parent[0], &report, sizeof report) != (ssize_t)sizeof report) {
+        bench_fail("the serving process ended");
+    }
+    return report;
+}
+
+static void print_result(const struct run *run, double seconds, const struct report *client,
+                         const struct report *server, const double *latencies, size_t kept)
+{
+    printf("{\"messages\": %zu, \"seconds\": %.9f, \"cpu_client_s\": %.6f, \"cpu_server_s\": %.6f, "
+           "\"switches_client\": %ld, \"switches_server\": %ld, \"rss_client_kib\": %ld, "
+           "\"rss_server_kib\": %ld, \"rss_server_before_kib\": %ld",
+           run->count, seconds, client->after.cpu_s - client->before.cpu_s,
+           server->after.cpu_s - server->before.cpu_s,
+           client->after.switches - client->before.switches,
+           server->after.switches - server->before.switches, client->after.rss_kib,
+           server->after.rss_kib, server->before.rss_kib);
+    if (kept > 0) {
+        printf(", \"p50_us\": %.3f, \"p99_us\": %.3f", latencies[kept / 2],
+               latencies[kept * 99 / 100]);
+    }
+    printf("}\n");
+}
+
+static void measure_messages(const struct run *run)
+{
+    double *latencies = malloc(LATENCIES_MAX * sizeof *latencies);
+    void *end = run->contestant->connect(&run->options);
+    size_t kept = 0;
+    struct report client, server;
+    double start, seconds;
+
+    if (latencies == NULL) {
+        bench_fail("memory");
+    }
+    send_one(run, end, run->size);
+    receive_all(run, end, 1, run->size);
+    client.before = usage_now();
+    start = now_s();
+    if (strcmp(run->workload, "oneway") == 0) {
+        send_all(run, end);
+        receive_all(run, end, 1, 1);
+    } else if (strcmp(run->workload, "back") == 0) {
+        receive_all(run, end, run->count, run->size);
+        send_one(run, end, 1);
+    } else {
+        kept = measure_round_trips(run, end, latencies);
+    }
+    seconds = now_s() - start;
+    client.after = usage_now();
+    server = hear(run);
+    send_one(run, end, 1);
+    print_result(run, seconds, &client, &server, latencies, kept);
+    run->contestant->close(end);
+    free(latencies);
+}
+
+static void measure_handshakes(const struct run *run)
+{
+    struct report client, server = {{0, 0, 0}, {0, 0, 0}};
+    double start;
+
+    run->contestant->connect_once(&run->options);
+    client.before = usage_now();
+    start = now_s();
+    for (size_t i = 0; i < run->count; i++) {
+        run->contestant->connect_once(&run->options);
+    }
+    client.after = usage_now();
+    print_result(run, now_s() - start, &client, &server, NULL, 0);
+}
+
+/* --- the program --------------------------------------------------------------------------------
+ */
+
+static void read_option(bench_options *options, const char *argument)
+{
+    if (strncmp(argument, "mode=", 5) == 0) {
+        options->mode = argument + 5;
+    } else if (strncmp(argument, "crypto=", 7) == 0) {
+        options->crypto = argument + 7;
+    } else if (strncmp(argument, "encrypted=", 10) == 0) {
+        options->encrypted = argument[10] == '1';
+    } else if (strncmp(argument, "clients=", 8) == 0) {
+        options->clients = strtoul(argument + 8, NULL, 10);
+    } else {
+        errno = EINVAL;
+        bench_fail(argument);
+    }
+}
+
+int bench_main(int argc, char **argv, const bench_contestant *contestant)
+{
+    static char name[64];
+    struct run run = {.contestant = contestant, .options = {.name = name, .mode = "single"}};
+    bool handshakes;
+    pid_t child;
+
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s oneway|back|roundtrip|handshake SIZE COUNT [key=value ...]\n",
+                argv[0]);
+        return 2;
+    }
+    snprintf(name, sizeof name, "goipc-bench-%ld", (long)getpid());
+    run.workload = argv[1];
+    run.size = strtoul(argv[2], NULL, 10);
+    run.count = strtoul(argv[3], NULL, 10);
+    run.options.size_max = run.size < 1024 ? 1024 : run.size;
+    for (int i = 4; i < argc; i++) {
+        read_option(&run.options, argv[i]);
+    }
+    handshakes = strcmp(run.workload, "handshake") == 0;
+    run.data = malloc(run.size + 1);
+    if (run.data == NULL || pipe(run.to_parent) != 0) {
+        bench_fail("start");
+    }
+    memset(run.data, 0x5a, run.size + 1);
+    signal(SIGPIPE, SIG_IGN);
+    child = fork();
+    if (child == 0) {
+        if (handshakes) {
+            contestant->serve_many(&run.options);
+        } else {
+            serve_messages(&run);
+        }
+        _exit(0);
+    }
+    if (handshakes) {
+        measure_handshakes(&run);
+        kill(child, SIGTERM);
+    } else {
+        measure_messages(&run);
+    }
+    waitpid(child, NULL, 0);
+    free(run.data);
+    return 0;
+}

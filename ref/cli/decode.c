@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* `goipc decode`: what a recorded stream of one direction says. Everything in it is foreign input.
+ * */
+#include "cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN_SIZE_MAX = 48 };
+
+typedef struct decoding {
+    const cli_settings *settings;
+    uint8_t *bytes;
+    size_t size;
+    size_t at;
+    bool encrypted;
+    uint8_t key[GOIPC_KEY_SIZE];
+    bool failed;
+} decoding;
+
+void cli_show_data(const uint8_t *data, size_t size)
+{
+    const size_t shown = size < SHOWN_SIZE_MAX ? size : SHOWN_SIZE_MAX;
+    bool text = size > 0;
+
+    for (size_t i = 0; i < shown; i++) {
+        text = text && isprint(data[i]);
+    }
+    if (text) {
+        printf(" \"%.*s\"", (int)shown, (const char *)data);
+    } else {
+        for (size_t i = 0; i < shown; i++) {
+            printf("%s%02x", i == 0 ? " " : "", data[i]);
+        }
+    }
+    puts(shown < size ? "..." : "");
+}
+
+/* --- reading the file ------------------------------------------------------------------------- */
+
+static uint8_t *read_all(FILE *file, size_t *size)
+{
+    size_t capacity = 65536;
+    uint8_t *bytes = malloc(capacity);
+
+    *size = 0;
+    while (bytes != NULL) {
+        uint8_t *grown;
+
+        *size += fread(bytes + *size, 1, capacity - *size, file);
+        if (*size < capacity) {
+            return bytes;
+        }
+        capacity *= 2;
+        grown = realloc(bytes, capacity);
+        if (grown == NULL) {
+            free(bytes);
+        }
+        bytes = grown;
+    }
+    return NULL;
+}
+
+/* Hexadecimal with any white space becomes bytes in place; anything else stays as it is. */
+static void undo_hex(uint8_t *bytes, size_t *size)
+{
+    size_t digits = 0;
+
+    for (size_t i = 0; i < *size; i++) {
+        if (!isxdigit(bytes[i]) && !isspace(bytes[i])) {
+            return;
+        }
+        digits += isxdigit(bytes[i]) ? 1 : 0;
+    }
+    if (digits == 0 || digits % 2 != 0) {
+        return;
+    }
+    digits = 0;
+    for (size_t i = 0; i < *size; i++) {
+        if (isxdigit(bytes[i])) {
+            const int value = cli_hex_digit(bytes[i]);
+
+            bytes[digits / 2] = (uint8_t)(digits % 2 == 0 ? value * 16 : bytes[digits / 2] + value);
+            digits++;
+        }
+    }
+    *size = digits / 2;
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static size_t left(const decoding *self)
+{
+    return self->size - self->at;
+}
+
+static bool cut_off(decoding *self, const char *what, size_t wanted)
+{
+    if (left(self) >= wanted) {
+        return false;
+    }
+    printf("%08zx  %s: cut off, %zu of %zu bytes\n", self->at, what, left(self), wanted);
+    self->at = self->size;
+    self->failed = true;
+    return true;
+}
+
+static void tell_key(decoding *self, const char *what)
+{
+    if (cut_off(self, what, GOIPC_P384_PUBLIC_SIZE)) {
+        return;
+    }
+    printf("%08zx  %s: P-384 point%s, X", self->at, what,
+           self->bytes[self->at] == 4 ? "" : " (not 04: invalid)");
+    cli_show_data(self->bytes + self->at + 1, GOIPC_P384_SHARED_SIZE);
+    self->at += GOIPC_P384_PUBLIC_SIZE;
+}
+
+static void tell_opened(decoding *self, uint8_t *body, size_t body_size)
+{
+    static const char *const sealed = "sealed frame";
+    uint32_t type;
+    const uint8_t *data;
+    size_t data_size;
+    goipc_error error;
+
+    if (!self->settings->has_key) {
+        printf("%s, %zu bytes of data, nonce", sealed,
+               body_size - GOIPC_SEAL_OVERHEAD - GOIPC_FRAME_TYPE_SIZE);
+        cli_show_data(body, GOIPC_NONCE_SIZE);
+        return;
+    }
+    error = goipc_crypto_open_frame(goipc_crypto_default(), self->settings->key, body, body_size,
+                                    &type, &data, &data_size);
+    if (error != GOIPC_ERROR_OK) {
+        printf("%s: %s\n", sealed, goipc_error_text(error));
+        self->failed = true;
+        return;
+    }
+    printf("type %lu, %zu bytes of data", (unsigned long)type, data_size);
+    cli_show_data(data, data_size);
+}
+
+/* One frame. `limit`: it is the server's first, which has no type but a number. */
+static void tell_frame(decoding *self, bool limit)
+{
+    const uint32_t smallest = GOIPC_FRAME_TYPE_SIZE + (self->encrypted ? GOIPC_SEAL_OVERHEAD : 0);
+    uint8_t *frame = self->bytes + self->at;
+    goipc_frame_header header;
+    goipc_decode result;
+    size_t needed;
+    const goipc_error error = goipc_wire_decode_header(frame, left(self), smallest, UINT32_MAX,
+                                                       &result, &needed, &header);
+
+    if (error != GOIPC_ERROR_OK) {
+        printf("%08zx  length %lu: %s\n", self->at, (unsigned long)goipc_wire_get_u32(frame),
+               goipc_error_text(error));
+        self->failed = true;
+        self->at = self->size;
+        return;
+    }
+    if (cut_off(self, "frame", needed)) {
+        return;
+    }
+    printf("%08zx  ", self->at);
+    frame += GOIPC_FRAME_LENGTH_SIZE;
+    if (limit) {
+        fputs("LIMIT: ", stdout);
+    }
+    if (self->encrypted) {
+        tell_opened(self, frame, header.body_size);
+    } else if (limit) {
+        printf("messages of at most %lu bytes\n", (unsigned long)goipc_wire_get_u32(frame));
+    } else {
+        printf("type %lu, %zu bytes of data", (unsigned long)goipc_wire_get_u32(frame),
+               (size_t)header.body_size - GOIPC_FRAME_TYPE_SIZE);
+        cli_show_data(frame + GOIPC_FRAME_TYPE_SIZE, header.body_size - GOIPC_FRAME_TYPE_SIZE);
+    }
+    self->at += needed;
+}
+
+static void tell_server_handshake(decoding *self)
+{
+    if (cut_off(self, "HELLO", GOIPC_HELLO_SIZE)) {
+        return;
+    }
+    self->encrypted = self->bytes[self->at + 1] != 0;
+    printf("%08zx  HELLO: version %d, %s (%d)\n", self->at, self->bytes[self->at],
+           self->encrypted ? "encrypted" : "plain", self->bytes[self->at + 1]);
+    self->at += GOIPC_HELLO_SIZE;
+    if (self->encrypted && left(self) > 0) {
+        tell_key(self, "SERVER_KEY");
+    }
+    if (left(self) > 0) {
+        tell_frame(self, true);
+    }
+}
+
+static void tell_client_handshake(decoding *self)
+{
+    static const char *const meanings[] = {"go on", "other version", "encryption does not match"};
+    uint8_t reply;
+
+    if (cut_off(self, "HELLO_REPLY", GOIPC_REPLY_SIZE)) {
+        return;
+    }
+    reply = self->bytes[self->at];
+    printf("%08zx  HELLO_REPLY: %d (%s)\n", self->at, reply,
+           reply < sizeof meanings / sizeof meanings[0] ? meanings[reply] : "refused");
+    self->at += GOIPC_REPLY_SIZE;
+    /* What follows a plain server's HELLO is LIMIT_REPLY, 0; a point starts with 04. */
+    self->encrypted = left(self) > 0 && self->bytes[self->at] == 4;
+    if (self->encrypted) {
+        tell_key(self, "CLIENT_KEY");
+    }
+    if (left(self) > 0) {
+        printf("%08zx  LIMIT_REPLY: %d\n", self->at, self->bytes[self->at]);
+        self->at += GOIPC_REPLY_SIZE;
+    }
+}
+
+int cli_decode(const cli_settings *settings)
+{
+    const bool standard = strcmp(settings->name, "-") == 0;
+    decoding self = {.settings = settings, .encrypted = settings->has_key};
+    FILE *file = standard ? stdin : fopen(settings->name, "rb");
+
+    if (file == NULL) {
+        cli_say("cannot read %s: %s", settings->name, strerror(errno));
+        return CLI_EXIT_FAILED;
+    }
+    self.bytes = read_all(file, &self.size);
+    if (!standard) {
+        fclose(file);
+    }
+    if (self.bytes == NULL) {
+        cli_say("%s is too large for memory", settings->name);
+        return CLI_EXIT_FAILED;
+    }
+    undo_hex(self.bytes, &self.size);
+    if (settings->from == CLI_FROM_SERVER) {
+        tell_server_handshake(&self);
+    } else if (settings->from == CLI_FROM_CLIENT) {
+        tell_client_handshake(&self);
+    }
+    while (left(&self) > 0) {
+        tell_frame(&self, false);
+    }
+    free(self.bytes);
+    return self.failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the library share and nobody else sees: goipci_ names, in layer order. A file
+ * uses only what stands above its own section. Never installed. */
+#ifndef GOIPC_INTERNAL_H
+#define GOIPC_INTERNAL_H
+
+#include "goipc.h"
+
+/* Lets the compiler check formats; which family of them, it chooses itself on Windows. */
+#if defined(__MINGW32__)
+#define GOIPCI_PRINTF(format_at, first_at) __attribute__((format(gnu_printf, format_at, first_at)))
+#elif defined(__GNUC__)
+#define GOIPCI_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
+#else
+#define GOIPCI_PRINTF(format_at, first_at)
+#endif
+
+/* --- allocator (buffer.c) ------------------------------------------------------------------- */
+
+/* malloc and free; what NULL in a configuration means. */
+const goipc_allocator *goipci_allocator_or_default(const goipc_allocator *allocator);
+void *goipci_allocate_zeroed(const goipc_allocator *allocator, size_t size);
+/* Wipes, then releases; NULL is allowed. */
+void goipci_release(const goipc_allocator *allocator, void *memory, size_t size);
+
+/* --- buffer.c: capped growable bytes with two cursors ---------------------------------------- */
+
+/* Invariant (goipci_buffer_valid): read_at <= write_at <= capacity <= capacity_max.
+ * bytes[read_at .. write_at) wait to be consumed. */
+typedef struct goipci_buffer {
+    const goipc_allocator *allocator;
+    uint8_t *bytes; /* NULL while capacity is 0 */
+    size_t capacity;
+    size_t capacity_max;
+    size_t read_at;
+    size_t write_at;
+} goipci_buffer;
+
+bool goipci_buffer_valid(const goipci_buffer *buffer);
+void goipci_buffer_init(goipci_buffer *buffer, const goipc_allocator *allocator,
+                        size_t capacity_max);
+void goipci_buffer_wipe(goipci_buffer *buffer);
+size_t goipci_buffer_size(const goipci_buffer *buffer);
+const uint8_t *goipci_buffer_bytes(const goipci_buffer *buffer);
+/* Makes room for `size` bytes behind write_at, moving what waits to the front or growing by
+ * doubling; at most to capacity_max. Pointers into the buffer are invalid afterwards.
+ * Errors: CAPACITY (beyond capacity_max), MEMORY; the contents stay. */
+GOIPC_MUST_USE goipc_error goipci_buffer_reserve(goipci_buffer *buffer, size_t size);
+/* Where to write, and how many bytes there are room for. */
+uint8_t *goipci_buffer_room(goipci_buffer *buffer, size_t *capacity);
+void goipci_buffer_commit(goipci_buffer *buffer, size_t size);
+void goipci_buffer_consume(goipci_buffer *buffer, size_t size);
+/* Releases the memory of an empty buffer that has grown beyond `capacity_kept`. */
+void goipci_buffer_shrink(goipci_buffer *buffer, size_t capacity_kept);
+
+/* --- system.h's contract is apart: randomness, clock, locks ----------------------------------- */
+
+/* --- crypto.c: what is the same for every back end -------------------------------------------- */
+
+/* Constant-time in the bytes, not in the size. */
+bool goipci_equal(const uint8_t *left, const uint8_t *right, size_t size);
+/* Draws 48 bytes until they are a scalar in 1..n-1. Errors: RANDOM. */
+GOIPC_MUST_USE goipc_error goipci_private_key_draw(const goipc_crypto *crypto,
+                                                   uint8_t private_key[48]);
+
+/* Our own nonces: 8 random bytes, whose top bit is our role (server 1), and a counter. They never
+ * repeat, two such peers never collide, and a frame of ours that comes back is recognised in
+ * O(1). */
+typedef struct goipci_nonces {
+    uint8_t prefix[8];
+    uint32_t next; /* counter of the next nonce; UINT32_MAX: used up, after 2^32 - 1 messages */
+} goipci_nonces;
+
+GOIPC_MUST_USE goipc_error goipci_nonces_init(goipci_nonces *nonces, const goipc_crypto *crypto,
+                                              goipc_role role);
+/* Errors: MESSAGE_LIMIT. */
+GOIPC_MUST_USE goipc_error goipci_nonces_next(goipci_nonces *nonces, uint8_t nonce[12]);
+/* Whether `nonce` carries our prefix. The counter is not looked at: nobody else uses our prefix (a
+ * random nonce hits it once in 2^64), and another thread may be advancing it. */
+bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12]);
+
+/* --- session.c: for connection.c only --------------------------------------------------------- */
+
+/* Sends a large plain message without copying it: writes the 8 bytes that precede the data on the
+ * wire to `head` and counts the message as sent; the caller writes head, then data. Errors as for
+ * goipc_session_send; WOULD_BLOCK while output is queued; STATE for an encrypted session. */
+GOIPC_MUST_USE goipc_error goipci_session_send_in_place(goipc_session *session, uint32_t type,
+                                                        size_t data_size, uint8_t head[8]);
+/* Queues raw bytes, the part of such a message that the system did not take. Errors: MEMORY, which
+ * is sticky: half a frame is out. */
+GOIPC_MUST_USE goipc_error goipci_session_output_append(goipc_session *session,
+                                                        const uint8_t *bytes, size_t size);
+/* Bytes of output that wait. */
+size_t goipci_session_output_size(const goipc_session *session);
+/* Whether next_event could give something other than NEED_INPUT without more input. */
+bool goipci_session_has_event(const goipc_session *session);
+/* Gives back memory that an idle session does not need. */
+void goipci_session_trim(goipc_session *session);
+
+#endif

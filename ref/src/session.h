@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The session's memory, shared by handshake.c and session.c. Nobody else looks inside. */
+#ifndef GOIPC_SESSION_H
+#define GOIPC_SESSION_H
+
+#include "internal.h"
+#include "system.h"
+
+/* The messages of the handshake in their order on the wire, then the frames. */
+typedef enum goipci_step {
+    GOIPCI_STEP_HELLO,
+    GOIPCI_STEP_HELLO_REPLY,
+    GOIPCI_STEP_SERVER_KEY,
+    GOIPCI_STEP_CLIENT_KEY,
+    GOIPCI_STEP_LIMIT,
+    GOIPCI_STEP_LIMIT_REPLY,
+    GOIPCI_STEP_FRAMES,
+} goipci_step;
+
+struct goipc_session {
+    /* Fixed at birth. */
+    const goipc_crypto *crypto;
+    const goipc_allocator *allocator;
+    goipc_role role;
+    goipc_encryption encryption;
+    uint32_t message_size_max; /* of what we receive */
+    uint32_t queue_size_max;
+
+    /* Settled by the handshake, constant once CONNECTED has been given. */
+    goipci_step step;
+    bool encrypted;
+    bool has_alternative; /* the shared X starts with a zero byte: two key forms are possible */
+    uint32_t send_size_max;
+    uint8_t private_key[GOIPC_P384_PRIVATE_SIZE]; /* wiped as soon as the key is derived */
+    uint8_t public_key[GOIPC_P384_PUBLIC_SIZE];
+    uint8_t key[GOIPC_KEY_SIZE];             /* the protocol's form */
+    uint8_t alternative_key[GOIPC_KEY_SIZE]; /* the fixed form, while has_alternative */
+
+    /* The receiving half. */
+    goipci_buffer in;
+    size_t held_size; /* bytes at the front of `in` that the last event lent out */
+    size_t room_size; /* how much input to ask for: follows what arrives */
+    size_t room_given;
+    bool input_ended;
+    bool key_settled; /* a received frame has shown which key form the peer uses */
+    goipc_error error;
+    uint32_t opened_count;
+    void *aead_in;
+    goipci_flag peer_uses_alternative; /* set here, looked at by the sending half */
+
+    /* The sending half. */
+    goipci_buffer out;
+    goipci_nonces nonces;
+    void *aead_out;
+    bool sends_alternative;
+};
+
+/* --- handshake.c ----------------------------------------------------------------------------- */
+
+/* Does what can be done of the handshake with the input that is there. *need_input says that it
+ * waits for the peer; otherwise step is GOIPCI_STEP_FRAMES. Errors: those of next_event. */
+GOIPC_MUST_USE goipc_error goipci_handshake_run(goipc_session *session, bool *need_input);
+
+/* --- session.c, for the handshake ------------------------------------------------------------ */
+
+GOIPC_MUST_USE goipc_error goipci_session_seal(goipc_session *session, uint32_t head,
+                                               const uint8_t *data, size_t data_size);
+/* Opens the body of a frame in place; the plaintext is where the ciphertext was. */
+GOIPC_MUST_USE goipc_error goipci_session_open(goipc_session *session, uint8_t *body,
+                                               size_t body_size);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* Goal: no branch and no address of our own code depends on a secret, except the two that the
+ * protocol makes inevitable: how many zero bytes the shared X starts with, and whether a tag fits.
+ * Method: memcheck tracks which bytes are undefined; secrets are declared undefined, and memcheck
+ * counts every decision that rests on them. Controls show that it does: the zero stripping, and
+ * libtomcrypt's AES, which looks up tables by key and is documented as not constant-time.
+ *
+ * Results that are meant to be known (a verdict, a tag, ciphertext) are declared defined before the
+ * test looks at them. The multiplication of points belongs to the back ends and is not judged here.
+ * Prints the tally of a gate; run without valgrind, the program starts itself under it. */
+#define _DEFAULT_SOURCE /* fork and the like, without compiler extensions */
+
+#include "crypto_backend.h"
+#include "test.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+#include <valgrind/memcheck.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
+/* Not 1, which is what valgrind ends with when it cannot start. */
+enum { JUDGED_BAD = 2 };
+
+static unsigned passed, failed;
+
+static void make_secret(const void *bytes, size_t size)
+{
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(bytes, size); /* says whether it runs under valgrind */
+}
+
+static void make_public(const void *bytes, size_t size)
+{
+    (void)VALGRIND_MAKE_MEM_DEFINED(bytes, size); /* as above */
+}
+
+/* --- our own code ----------------------------------------------------------------------------- */
+
+static void compare(void)
+{
+    uint8_t left[16] = {1}, right[16] = {1};
+    bool equal;
+
+    make_secret(left, sizeof left);
+    make_secret(right, sizeof right);
+    equal = goipci_equal(left, right, sizeof left);
+    make_public(&equal, sizeof equal);
+    EXPECT(equal);
+    right[15] ^= 1;
+    equal = goipci_equal(left, right, sizeof left);
+    make_public(&equal, sizeof equal);
+    EXPECT(!equal);
+}
+
+static void judge_scalar(void)
+{
+    uint8_t private_key[48];
+    bool valid;
+
+    for (int first = 0; first < 256; first += 85) {
+        memset(private_key, first, sizeof private_key);
+        make_secret(private_key, sizeof private_key);
+        valid = goipci_private_key_valid(private_key);
+        make_public(&valid, sizeof valid);
+        EXPECT(valid == (first != 0 && first != 255));
+    }
+}
+
+/* Hashing all 48 bytes; what differs between keys is then only in the back end's SHA-256. */
+static void derive_fixed(const goipc_crypto *crypto)
+{
+    uint8_t shared_x[48] = {0, 0, 7}, key[32];
+
+    make_secret(shared_x, sizeof shared_x);
+    EXPECT(goipc_crypto_derive_key(crypto, shared_x, GOIPC_KEY_FORM_FIXED, key) == GOIPC_ERROR_OK);
+}
+
+static void derive_fixed_tomcrypt(void)
+{
+    derive_fixed(goipc_crypto_tomcrypt());
+}
+
+static void wipe(void)
+{
+    uint8_t key[32] = {1};
+
+    make_secret(key, sizeof key);
+    goipc_wipe(key, sizeof key);
+    EXPECT(key[0] == 0); /* defined again: every byte was written */
+}
+
+/* The data of a message is the application's secret. */
+static void encode_data(void)
+{
+    uint8_t data[100] = {0}, out[108];
+    size_t out_size;
+
+    make_secret(data, sizeof data);
+    EXPECT(goipc_wire_encode_plain(1, data, sizeof data, out, sizeof out, &out_size) ==
+           GOIPC_ERROR_OK);
+    EXPECT(out_size == sizeof out);
+}
+
+/* --- the back ends ---------------------------------------------------------------------------- */
+
+/* Seals and opens under a secret key; then a forgery, whose refusal must depend on no byte of
+ * it. */
+static void seal_and_open(const goipc_crypto *crypto)
+{
+    const uint8_t nonce[12] = {9}, head[4] = {0, 0, 0, 1};
+    uint8_t key[32] = {5}, data[64] = {6}, out[68], tag[16];
+    void *aead;
+    goipc_error error;
+
+    make_secret(key, sizeof key);
+    make_secret(data, sizeof data);
+    EXPECT(crypto->aead_new(crypto->context, goipci_allocator_or_default(NULL), key, &aead) ==
+           GOIPC_ERROR_OK);
+    error = crypto->aead_seal(crypto->context, aead, nonce, head, data, sizeof data, out, tag);
+    make_public(&error, sizeof error);
+    EXPECT(error == GOIPC_ERROR_OK);
+    make_public(out, sizeof out);
+    make_public(tag, sizeof tag);
+    tag[3] ^= 1;
+    error = crypto->aead_open(crypto->context, aead, nonce, out, sizeof out, tag, out);
+    make_public(&error, sizeof error);
+    EXPECT(error == GOIPC_ERROR_DECRYPT);
+    crypto->aead_free(crypto->context, goipci_allocator_or_default(NULL), aead);
+}
+
+static void seal_and_open_tomcrypt(void)
+{
+    seal_and_open(goipc_crypto_tomcrypt());
+}
+
+/* Sealing alone: opening decides on the tag, which is the one public outcome. */
+static void seal_openssl(void)
+{
+    const goipc_crypto *crypto = goipc_crypto_openssl();
+    const uint8_t nonce[12] = {9}, head[4] = {0, 0, 0, 1};
+    uint8_t key[32] = {5}, data[64] = {6}, out[68], tag[16];
+    void *aead;
+
+    make_secret(key, sizeof key);
+    make_secret(data, sizeof data);
+    EXPECT(crypto->aead_new(crypto->context, goipci_allocator_or_default(NULL), key, &aead) ==
+           GOIPC_ERROR_OK);
+    EXPECT(crypto->aead_seal(crypto->context, aead, nonce, head, data, sizeof data, out, tag) ==
+           GOIPC_ERROR_OK);
+    crypto->aead_free(crypto->context, goipci_allocator_or_default(NULL), aead);
+}
+
+static void derive_fixed_openssl(void)
+{
+    derive_fixed(goipc_crypto_openssl());
+}
+
+/* --- controls --------------------------------------------------------------------------------- */
+
+static void derive_minimal(void)
+{
+    const goipc_crypto *crypto = goipc_crypto_default();
+    uint8_t shared_x[48] = {0, 0, 7}, key[32];
+
+    make_secret(shared_x, sizeof shared_x);
+    EXPECT(goipc_crypto_derive_key(crypto, shared_x, GOIPC_KEY_FORM_MINIMAL, key) ==
+           GOIPC_ERROR_OK);
+}
+
+/* What nobody should write. */
+static void compare_carelessly(void)
+{
+    uint8_t left[16] = {1}, right[16] = {1};
+    volatile size_t same = 0; /* keeps the branch where compilers optimise */
+
+    make_secret(left, sizeof left);
+    while (same < sizeof left && left[same] == right[same]) {
+        same++;
+    }
+}
+
+/* --- the front -------------------------------------------------------------------------------- */
+
+static void judge(const char *name, void (*action)(void), bool must_depend)
+{
+    const unsigned long before = VALGRIND_COUNT_ERRORS;
+    unsigned long count;
+
+    action();
+    count = VALGRIND_COUNT_ERRORS - before;
+    printf("%-40s %lu decisions on secrets%s\n", name, count, must_depend ? " (control)" : "");
+    if ((count > 0) == must_depend) {
+        passed++;
+    } else {
+        failed++;
+        printf("FAIL %s\n", name);
+    }
+}
+
+static int judge_all(bool with_controls)
+{
+    judge("goipci_equal", compare, false);
+    judge("goipci_private_key_valid", judge_scalar, false);
+    judge("derive_key, fixed form, tomcrypt", derive_fixed_tomcrypt, false);
+    judge("goipc_wipe", wipe, false);
+    judge("goipc_wire_encode_plain", encode_data, false);
+    if (goipc_crypto_openssl() != NULL) {
+        judge("derive_key, fixed form, openssl", derive_fixed_openssl, false);
+        judge("aead_seal, openssl", seal_openssl, false);
+    }
+    if (with_controls) {
+        judge("derive_key, minimal form", derive_minimal, true);
+        judge("aead_seal and aead_open, tomcrypt", seal_and_open_tomcrypt, true);
+        judge("a careless comparison", compare_carelessly, true);
+    }
+    printf("%u passed, %u failed, 0 skipped\n", passed, failed);
+    return failed > 0 ? JUDGED_BAD : 0;
+}
+
+static int skip(const char *reason)
+{
+    printf("SKIP constant_time: %s\n0 passed, 0 failed, 1 skipped\n", reason);
+    return TEST_SKIPPED;
+}
+
+int main(int argc, char **argv)
+{
+    pid_t child;
+    int status = -1;
+
+    if (RUNNING_ON_VALGRIND) {
+        /* Under somebody else's valgrind the controls would be their errors. */
+        return judge_all(argc > 1 && strcmp(argv[1], "--controls") == 0);
+    }
+    if (IS_SANITIZED) {
+        return skip("built with a sanitizer, which valgrind cannot run");
+    }
+    child = fork();
+    if (child == 0) {
+        /* Returns only where it is not installed. */
+        (void)execlp("valgrind", "valgrind", "--quiet", "--log-file=/dev/null", argv[0],
+                     "--controls", (char *)NULL);
+        _exit(1);
+    }
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == JUDGED_BAD)) {
+        return WEXITSTATUS(status);
+    }
+    return skip("valgrind is not installed, or cannot read this compiler's debug information");
+}

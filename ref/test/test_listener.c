@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT */
+/* Goal: a server takes its name without ever deleting, replacing or exposing what it should not,
+ * and says clearly why it cannot. Method: every kind of thing in the way, in a directory of our
+ * own. */
+#include "endpoint_pair.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+
+static char directory[64];
+
+static void path_of(const char *name, char out[108])
+{
+    snprintf(out, 108, "%s/%s.sock", directory, name);
+}
+
+static goipc_error start(const char *name, goipc_server **server, goipc_failure *failure)
+{
+    goipc_server_config config = {.options = {.directory = directory, .failure = failure}};
+
+    *failure = (goipc_failure){.error = GOIPC_ERROR_OK};
+    return goipc_server_start(name, &config, server);
+}
+
+/* Nothing private is left behind, whatever happened. */
+static void expect_entries(size_t expected)
+{
+    DIR *listing = opendir(directory);
+    size_t count = 0;
+    struct dirent *entry;
+
+    EXPECT(listing != NULL);
+    while ((entry = readdir(listing)) != NULL) {
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 ? 1 : 0;
+    }
+    closedir(listing);
+    EXPECT(count == expected);
+}
+
+static void expect_refused(const char *name, goipc_error error)
+{
+    goipc_server *server;
+    goipc_failure failure;
+
+    EXPECT(start(name, &server, &failure) == error);
+    EXPECT(server == NULL);
+    EXPECT(failure.error == error);
+    EXPECT(strstr(failure.text, name) != NULL);
+}
+
+static void expect_started(const char *name)
+{
+    goipc_server *server;
+    goipc_failure failure;
+    char path[108];
+    struct stat status;
+
+    path_of(name, path);
+    EXPECT(start(name, &server, &failure) == GOIPC_ERROR_OK);
+    EXPECT(lstat(path, &status) == 0 && S_ISSOCK(status.st_mode));
+    EXPECT((status.st_mode & 07777) == 0600);
+    goipc_server_close(server);
+    EXPECT(lstat(path, &status) != 0);
+}
+
+static int bind_raw(const char *path)
+{
+    const struct sockaddr_un address = raw_address(path);
+    const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    EXPECT(descriptor >= 0);
+    EXPECT(bind(descriptor, (const struct sockaddr *)&address, sizeof address) == 0);
+    return descriptor;
+}
+
+static void test_name_and_mode(void)
+{
+    static const struct {
+        goipc_server_config config;
+        mode_t mode;
+    } rows[] = {
+        {{.clients_max = 1}, 0600},
+        {{.unmask_permissions = true}, 0777},
+        {{.socket_mode = 0660}, 0660},
+        {{.socket_mode = 0606, .unmask_permissions = true}, 0606},
+    };
+    const mode_t mask = umask(077); /* must not matter, and must not change */
+    char path[108];
+
+    path_of("mode", path);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        goipc_server_config config = rows[i].config;
+        goipc_server *server;
+        struct stat status;
+
+        config.options.directory = directory;
+        EXPECT(goipc_server_start("mode", &config, &server) == GOIPC_ERROR_OK);
+        EXPECT(lstat(path, &status) == 0 && (status.st_mode & 07777) == rows[i].mode);
+        expect_entries(1);
+        goipc_server_close(server);
+        expect_entries(0);
+    }
+    EXPECT(umask(mask) == 077);
+}
+
+static void test_stale_socket_is_replaced(void)
+{
+    char path[108];
+
+    path_of("stale", path);
+    close(bind_raw(path));
+    expect_entries(1);
+    expect_started("stale");
+    expect_entries(0);
+}
+
+static void test_things_in_the_way_are_left_alone(void)
+{
+    char path[108], inside[128], target[108];
+    struct stat status;
+
+    path_of("blocked", path);
+    EXPECT(mkdir(path, 0700) == 0);
+    snprintf(inside, sizeof inside, "%s/precious", path);
+    close(open(inside, O_CREAT | O_WRONLY, 0600));
+    expect_refused("blocked", GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(access(inside, F_OK) == 0);
+    EXPECT(unlink(inside) == 0 && rmdir(path) == 0);
+
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    expect_refused("blocked", GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(unlink(path) == 0);
+
+    /* A link to a dead socket of ours, and one to nothing: neither is followed. */
+    path_of("target", target);
+    close(bind_raw(target));
+    EXPECT(symlink(target, path) == 0);
+    expect_refused("blocked", GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(lstat(target, &status) == 0 && lstat(path, &status) == 0 && S_ISLNK(status.st_mode));
+    EXPECT(unlink(target) == 0);
+    expect_refused("blocked", GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(lstat(target, &status) != 0);
+    EXPECT(unlink(path) == 0);
+    expect_entries(0);
+}
+
+static void test_live_server_is_left_alone(void)
+{
+    goipc_server_config config = {.options.directory = directory};
+    goipc_client_config client_config = {.options.directory = directory};
+    test_pair pair = {.id = 0};
+    goipc_message message;
+    const int64_t before = test_clock_ms();
+
+    EXPECT(goipc_server_start("live", &config, &pair.server) == GOIPC_ERROR_OK);
+    expect_refused("live", GOIPC_ERROR_ADDRESS_IN_USE);
+    EXPECT(test_clock_ms() - before < PATIENCE_MS);
+    /* It goes on as if nothing had been, except that somebody came and did not stay. */
+    EXPECT(goipc_client_start("live", &client_config, &pair.client) == GOIPC_ERROR_OK);
+    pair_connect(&pair);
+    expect_refused("live", GOIPC_ERROR_ADDRESS_IN_USE);
+    EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
+    message = server_expect_data(pair.server);
+    EXPECT(message_is(&message, 1, "x", 1));
+    expect_entries(1);
+    goipc_client_close(pair.client);
+    goipc_server_close(pair.server);
+    expect_entries(0);
+}
+
+static void *greet_once(void *context)
+{
+    const int listener = *(const int *)context;
+    const int peer = accept(listener, NULL, NULL);
+    uint8_t reply;
+    char byte;
+
+    EXPECT(peer >= 0);
+    EXPECT(send(peer, "\x02\x00", 2, 0) == 2);
+    EXPECT(raw_receive(peer, &reply, 1) && reply == 0);
+    EXPECT(send(peer, "\0\0\0\4\0\x30\0\0", 8, 0) == 8);
+    EXPECT(raw_receive(peer, &reply, 1));
+    EXPECT(!raw_receive(peer, &byte, 1)); /* an orderly end, no reset */
+    EXPECT(errno != ECONNRESET);
+    close(peer);
+    return NULL;
+}
+
+/* golang-ipc (1.2.4) stops listening for good when somebody connects and goes without a handshake.
+ * */
+static void test_live_server_is_greeted_to_the_end(void)
+{
+    pthread_t thread;
+    char path[108];
+    int listener;
+
+    path_of("polite", path);
+    listener = bind_raw(path);
+    EXPECT(listen(listener, 5) == 0);
+    EXPECT(pthread_create(&thread, NULL, greet_once, &listener) == 0);
+    expect_refused("polite", GOIPC_ERROR_ADDRESS_IN_USE);
+    pthread_join(thread, NULL);
+    close(listener);
+    EXPECT(unlink(path) == 0);
+}
+
+static void test_close_removes_only_its_own(void)
+{
+    goipc_server *server;
+    goipc_failure failure;
+    char path[108];
+    int other;
+    struct stat status;
+
+    path_of("stolen", path);
+    EXPECT(start("stolen", &server, &failure) == GOIPC_ERROR_OK);
+    EXPECT(unlink(path) == 0); /* as golang-ipc does to whoever has the name */
+    other = bind_raw(path);
+    goipc_server_close(server);
+    EXPECT(lstat(path, &status) == 0);
+    close(other);
+    EXPECT(unlink(path) == 0);
+    expect_entries(0);
+}
+
+static void test_names(void)
+{
+    char name[300];
+    goipc_server *server;
+    goipc_client *client;
+    goipc_failure failure = {.error = GOIPC_ERROR_OK};
+    goipc_server_config config = {.options.failure = &failure};
+    goipc_client_config client_config = {.options.failure = &failure};
+    static const char *const bad[] = {"", "/", "a/b", "../x", "a/"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        EXPECT(goipc_server_start(bad[i], &config, &server) == GOIPC_ERROR_NAME);
+        EXPECT(failure.error == GOIPC_ERROR_NAME && strstr(failure.text, bad[i]) != NULL);
+        EXPECT(goipc_client_start(bad[i], &client_config, &client) == GOIPC_ERROR_NAME);
+    }
+    /* The longest name with the default directory: "/tmp/" and ".sock" and a NUL fit sun_path. */
+    snprintf(name, sizeof name, "%ld-%0110d", (long)getpid(), 0);
+    name[sizeof((struct sockaddr_un *)NULL)->sun_path - 11] = '\0';
+    EXPECT(goipc_server_start(name, &config, &server) == GOIPC_ERROR_OK);
+    goipc_server_close(server);
+    snprintf(name, sizeof name, "%ld-%0110d", (long)getpid(), 0);
+    name[sizeof((struct sockaddr_un *)NULL)->sun_path - 10] = '\0';
+    EXPECT(goipc_server_start(name, &config, &server) == GOIPC_ERROR_NAME);
+    snprintf(name, sizeof name, "%0290d", 0);
+    EXPECT(goipc_server_start(name, &config, &server) == GOIPC_ERROR_NAME);
+}
+
+static void test_directories(void)
+{
+    goipc_failure failure;
+    goipc_server_config config = {.options.failure = &failure};
+    goipc_server *server;
+    char long_directory[108];
+
+    config.options.directory = "/nonexistent-goipc";
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_NOT_FOUND);
+    EXPECT(strstr(failure.text, "/nonexistent-goipc") != NULL);
+    config.options.directory = "";
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_NAME);
+    EXPECT(chmod(directory, 0777) == 0);
+    config.options.directory = directory;
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_PERMISSION);
+    EXPECT(strstr(failure.text, "sticky") != NULL);
+    EXPECT(chmod(directory, 01777) == 0);
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_OK);
+    goipc_server_close(server);
+    EXPECT(chmod(directory, 0700) == 0);
+    if (geteuid() != 0) { /* root may write everywhere */
+        EXPECT(chmod(directory, 0500) == 0);
+        EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_PERMISSION);
+        EXPECT(chmod(directory, 0700) == 0);
+    }
+    /* Short enough for the socket, too long for the private directory it is made in. */
+    snprintf(long_directory, sizeof long_directory, "%s/%0*d", directory,
+             (int)(98 - strlen(directory) - 1), 0);
+    EXPECT(mkdir(long_directory, 0700) == 0);
+    config.options.directory = long_directory;
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_NAME);
+    EXPECT(strstr(failure.text, long_directory) != NULL);
+    EXPECT(rmdir(long_directory) == 0);
+    expect_entries(0);
+}
+
+static void *start_and_count(void *context)
+{
+    _Atomic int *wins = context;
+    goipc_server *server;
+    goipc_failure failure;
+    const goipc_error error = start("race", &server, &failure);
+
+    EXPECT(error == GOIPC_ERROR_OK || error == GOIPC_ERROR_ADDRESS_IN_USE);
+    *wins += error == GOIPC_ERROR_OK ? 1 : 0;
+    return server;
+}
+
+/* Eight servers want the name of a dead one at the same moment: one gets it. */
+static void test_race_for_a_name(void)
+{
+    enum { RACER_COUNT = 8 };
+    char path[108];
+
+    path_of("race", path);
+    for (int round = 0; round < 4; round++) {
+        pthread_t threads[RACER_COUNT];
+        _Atomic int wins = 0;
+        void *counter = (void *)(uintptr_t)&wins;
+        void *server;
+
+        close(bind_raw(path));
+        for (size_t i = 0; i < RACER_COUNT; i++) {
+            EXPECT(pthread_create(&threads[i], NULL, start_and_count, counter) == 0);
+        }
+        server = NULL;
+        for (size_t i = 0; i < RACER_COUNT; i++) {
+            void *result;
+
+            pthread_join(threads[i], &result);
+            server = result != NULL ? result : server;
+        }
+        EXPECT(wins == 1);
+        EXPECT(access(path, F_OK) == 0);
+        goipc_server_close(server);
+        expect_entries(0);
+    }
+}
+
+static void test_abstract(void)
+{
+    goipc_failure failure;
+    goipc_server_config config = {.options = {.abstract = true, .failure = &failure}};
+    goipc_client_config client_config = {.options.abstract = true};
+    char name[64];
+    test_pair pair = {.id = 0};
+    goipc_server *second;
+    goipc_message message;
+    const goipc_error error = goipc_server_start(test_name(name), &config, &pair.server);
+
+    if (error == GOIPC_ERROR_ARGUMENT) {
+        EXPECT(strstr(failure.text, "abstract") != NULL); /* not on this system */
+        return;
+    }
+    EXPECT(error == GOIPC_ERROR_OK);
+    EXPECT(goipc_server_start(name, &config, &second) == GOIPC_ERROR_ADDRESS_IN_USE);
+    EXPECT(strstr(failure.text, name) != NULL);
+    EXPECT(goipc_client_start(name, &client_config, &pair.client) == GOIPC_ERROR_OK);
+    pair_connect(&pair);
+    EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
+    message = server_expect_data(pair.server);
+    EXPECT(message_is(&message, 1, "x", 1));
+    goipc_client_close(pair.client);
+    goipc_server_close(pair.server);
+}
+
+/* --- users, as root only ---------------------------------------------------------------------- */
+
+enum { STRANGER = 65534 };
+
+/* A child that is somebody else; its exit status is what `act` returns. */
+static int as_stranger(uid_t user, int (*act)(const char *name), const char *name)
+{
+    const pid_t child = fork();
+    int status;
+
+    EXPECT(child >= 0);
+    if (child == 0) {
+        EXPECT(setgid(user) == 0 && setuid(user) == 0);
+        _exit(act(name));
+    }
+    EXPECT(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+static int connect_and_write(const char *name)
+{
+    const goipc_client_config config = {.timeout_ms = 300, .retry_interval_ms = 50};
+    goipc_client *client;
+    goipc_error error;
+
+    EXPECT(goipc_client_start(name, &config, &client) == GOIPC_ERROR_OK);
+    error = goipc_client_write(client, 1, "x", 1);
+    goipc_client_close(client);
+    return (int)error % 256;
+}
+
+static void *read_until_interrupted(void *context)
+{
+    goipc_message message;
+    goipc_error error;
+    size_t data_count = 0;
+
+    while ((error = goipc_server_read(context, GOIPC_FOREVER, &message)) == GOIPC_ERROR_OK) {
+        data_count += message.type > 0 ? 1 : 0;
+    }
+    EXPECT(error == GOIPC_ERROR_INTERRUPTED);
+    return (void *)data_count;
+}
+
+static void test_strangers_as_clients(void)
+{
+    static const uint32_t friends[] = {7, STRANGER};
+    static const struct {
+        goipc_server_config config;
+        bool welcome;
+        goipc_error error;
+    } rows[] = {
+        {{.clients_max = 1}, false, GOIPC_ERROR_TIMEOUT}, /* the mode keeps them out */
+        {{.socket_mode = 0777}, false, GOIPC_ERROR_TIMEOUT},
+        {{.unmask_permissions = true}, true, GOIPC_ERROR_OK},
+        {{.socket_mode = 0777, .options.peers = GOIPC_PEERS_ANY}, true, GOIPC_ERROR_OK},
+        {{.socket_mode = 0777,
+          .options = {.peers = GOIPC_PEERS_LIST, .peer_users = friends, .peer_user_count = 2}},
+         true,
+         GOIPC_ERROR_OK},
+        {{.socket_mode = 0777,
+          .options = {.peers = GOIPC_PEERS_LIST, .peer_users = friends, .peer_user_count = 1}},
+         false,
+         GOIPC_ERROR_TIMEOUT},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char name[64];
+        goipc_server *server;
+        pthread_t thread;
+        void *data_count;
+        goipc_counters counters;
+
+        test_name(name);
+        EXPECT(goipc_server_start(name, &rows[i].config, &server) == GOIPC_ERROR_OK);
+        EXPECT(pthread_create(&thread, NULL, read_until_interrupted, server) == 0);
+        EXPECT(as_stranger(STRANGER, connect_and_write, name) == (int)rows[i].error % 256);
+        do {
+            goipc_server_counters(server, &counters);
+        } while (rows[i].welcome && counters.messages_in == 0);
+        goipc_server_interrupt(server);
+        pthread_join(thread, &data_count);
+        EXPECT((size_t)data_count == (rows[i].welcome ? 1u : 0u));
+        EXPECT(counters.connects == (rows[i].welcome ? 1u : 0u));
+        EXPECT(i == 0 || rows[i].welcome || counters.refusals > 0);
+        goipc_server_close(server);
+    }
+}
+
+static int squat(const char *name)
+{
+    const goipc_server_config config = {.unmask_permissions = true};
+    goipc_server *server;
+    goipc_message message;
+
+    EXPECT(goipc_server_start(name, &config, &server) == GOIPC_ERROR_OK);
+    for (;;) { /* until killed */
+        if (goipc_server_read(server, GOIPC_FOREVER, &message) == GOIPC_ERROR_OK &&
+            message.status == GOIPC_STATUS_CONNECTED) {
+            _exit(1);
+        }
+    }
+}
+
+/* Somebody else has the name: our client says nothing to them, and our server leaves them alone. */
+static void test_squatter(void)
+{
+    char name[64], path[108];
+    const goipc_client_config config = {.retry_interval_ms = 10};
+    goipc_client *client;
+    goipc_server *server;
+    goipc_failure failure;
+    goipc_server_config server_config = {.options.failure = &failure};
+    goipc_message message;
+    goipc_error error;
+    pid_t child;
+    int status;
+
+    test_path(test_name(name), path);
+    child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        EXPECT(setgid(STRANGER) == 0 && setuid(STRANGER) == 0);
+        _exit(squat(name));
+    }
+    EXPECT(goipc_client_start(name, &config, &client) == GOIPC_ERROR_OK);
+    do { /* until the squatter is there */
+        error = goipc_client_read(client, PATIENCE_MS, &message);
+    } while (error == GOIPC_ERROR_OK);
+    EXPECT(error == GOIPC_ERROR_CREDENTIALS);
+    goipc_client_failure(client, &failure);
+    EXPECT(strstr(failure.text, name) != NULL);
+    goipc_client_close(client);
+    EXPECT(goipc_server_start(name, &server_config, &server) == GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(strstr(failure.text, "65534") != NULL);
+    kill(child, SIGKILL);
+    EXPECT(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    EXPECT(goipc_server_start(name, &server_config, &server) == GOIPC_ERROR_PATH_BLOCKED);
+    EXPECT(access(path, F_OK) == 0 && unlink(path) == 0);
+}
+
+int main(void)
+{
+    snprintf(directory, sizeof directory, "/tmp/t-listener-%ld", (long)getpid());
+    EXPECT(mkdir(directory, 0700) == 0);
+    test_name_and_mode();
+    test_stale_socket_is_replaced();
+    test_things_in_the_way_are_left_alone();
+    test_live_server_is_left_alone();
+    test_live_server_is_greeted_to_the_end();
+    test_close_removes_only_its_own();
+    test_names();
+    test_directories();
+    test_race_for_a_name();
+    test_abstract();
+    if (geteuid() == 0) {
+        test_strangers_as_clients();
+        test_squatter();
+    } else {
+        printf("SKIP ref.listener.users: only root can be two users\n");
+    }
+    EXPECT(rmdir(directory) == 0);
+    printf("ok %d checks\n", test_checks);
+    return 0;
+}

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Runs the gates that tools/gates.d/*.toml declare and adds up what they report.
+
+A gate is a command run by the shell from the root of the project. Its last line of output must be
+`N passed, N failed, N skipped`, with a line `SKIP name: reason` above for what was skipped. A gate
+that prints no such line, counts nothing, skips without a reason, contradicts its own exit code or
+runs into its time limit is an error and counts as one failure: silence never passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
+TIMEOUT_S = 600
+TAIL_LINES = 40
+
+
+class DeclarationError(Exception):
+    """A file of gates that cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    name: str
+    command: str
+    quick: bool = False
+    nightly: bool = False  # long, or wants a quiet machine: only with --all or by name
+    needs: str = ""
+    timeout_s: float = TIMEOUT_S
+
+
+@dataclasses.dataclass
+class Result:
+    gate: Gate
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    error: str = ""
+    seconds: float = 0.0
+    reasons: list[str] = dataclasses.field(default_factory=list)
+    log: Path = Path()
+
+    @property
+    def status(self) -> str:
+        if self.failed:
+            return "failed"
+        return "ok" if self.passed else "skipped"
+
+    def as_json(self, root: Path) -> dict:
+        return {
+            "name": self.gate.name,
+            "command": self.gate.command,
+            "status": self.status,
+            "passed": self.passed,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "error": self.error,
+            "reasons": self.reasons,
+            "seconds": round(self.seconds, 3),
+            "log": os.path.relpath(self.log, root),
+        }
+
+
+# ---- declarations -----------------------------------------------------------------------------------
+
+
+def _gate(table: dict, where: str) -> Gate:
+    kinds = {
+        "name": str,
+        "command": (str, list),
+        "quick": bool,
+        "nightly": bool,
+        "needs": str,
+        "timeout_s": (int, float),
+    }
+    for key, value in table.items():
+        if key not in kinds:
+            raise DeclarationError(f"{where}: unknown key {key}")
+        if not isinstance(value, kinds[key]) or (key == "timeout_s" and isinstance(value, bool)):
+            raise DeclarationError(f"{where}: {key} has the wrong type")
+    for key in ("name", "command"):
+        if not table.get(key):
+            raise DeclarationError(f"{where}: {key} is missing")
+    # The name becomes the name of a log file.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", table["name"]):
+        raise DeclarationError(f"{where}: {table['name']!r} is no usable name")
+    command = table["command"]
+    if isinstance(command, list):
+        command = shlex.join(command)
+    return Gate(**{**table, "command": command})
+
+
+def load_gates(folder: Path) -> list[Gate]:
+    """All gates, in the order of the file names and then of the declarations."""
+    gates: dict[str, Gate] = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            raise DeclarationError(f"{path.name}: {problem}") from problem
+        if set(declared) - {"gate"}:
+            raise DeclarationError(f"{path.name}: only [[gate]] tables are allowed")
+        tables = declared.get("gate", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise DeclarationError(f"{path.name}: gates are written as [[gate]]")
+        for number, table in enumerate(tables, start=1):
+            gate = _gate(table, f"{path.name}, gate {number}")
+            if gate.name in gates:
+                raise DeclarationError(f"{path.name}: gate {gate.name} is declared twice")
+            gates[gate.name] = gate
+    if not gates:
+        raise DeclarationError(f"no gates in {folder}")
+    return list(gates.values())
+
+
+def select(gates: Sequence[Gate], only: Sequence[str], quick: bool, nightly: bool = False) -> list[Gate]:
+    """The gates to run; a name also selects every gate below it: `lint` means `lint.*`."""
+    chosen = [gate for gate in gates if gate.quick or not quick]
+    if not only:
+        return [gate for gate in chosen if nightly or not gate.nightly]
+    for name in only:
+        if not any(_below(gate.name, name) for gate in gates):
+            raise DeclarationError(f"no gate {name}; --list shows them")
+    return [gate for gate in chosen if any(_below(gate.name, name) for name in only)]
+
+
+def _below(gate_name: str, name: str) -> bool:
+    return gate_name == name or gate_name.startswith(name + ".")
+
+
+# ---- running ----------------------------------------------------------------------------------------
+
+
+def environment() -> dict[str, str]:
+    """The tools of the Python environment come first; no text depends on the machine's language."""
+    found = dict(os.environ)
+    found["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found.get("PATH", os.defpath)])
+    found.setdefault("LC_ALL", "C.UTF-8")
+    found["PYTHONUNBUFFERED"] = "1"
+    return found
+
+
+def end_group(process: subprocess.Popen) -> bool:
+    """Ends what is left of the gate's process group; true if there was anything."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def run_gate(gate: Gate, root: Path, logs: Path) -> Result:
+    result = Result(gate, log=logs / f"{gate.name}.log")
+    logs.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    timed_out = False
+    # Output goes to a file, not a pipe: a stray child that keeps it open cannot hold up the run.
+    with result.log.open("wb") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", gate.command],
+            cwd=root,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=gate.timeout_s)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            end_group(process)
+            process.wait()
+    result.seconds = time.monotonic() - started
+    judge(result, result.log.read_text(encoding="utf-8", errors="replace"), process.returncode, timed_out)
+    return result
+
+
+def judge(result: Result, output: str, exit_code: int, timed_out: bool) -> None:
+    """Reads the totals and refuses whatever does not add up."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    result.reasons = [line.removeprefix("SKIP ") for line in lines if line.startswith("SKIP ")]
+    totals = TOTALS.fullmatch(lines[-1]) if lines else None
+    if totals:
+        result.passed, result.failed, result.skipped = (int(number) for number in totals.groups())
+    if timed_out:
+        result.error = f"still running after {result.gate.timeout_s:g} s"
+    elif totals is None:
+        result.error = f"printed no totals (exit code {exit_code})"
+    elif result.passed + result.failed + result.skipped == 0:
+        result.error = "counted nothing"
+    elif exit_code != 0 and not result.failed:
+        result.error = f"exit code {exit_code} without a counted failure"
+    elif exit_code == 0 and result.failed:
+        result.error = "exit code 0 in spite of failures"
+    elif result.skipped and not result.reasons:
+        result.error = "skipped without a reason"
+    if result.error and not result.failed:
+        result.failed = 1
+
+
+# ---- showing ----------------------------------------------------------------------------------------
+
+
+class PlainDisplay:
+    """One line when a gate starts and one when it ends."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.number = 0
+
+    @contextlib.contextmanager
+    def gate(self, gate: Gate) -> Iterator[Callable[[Result], None]]:
+        self.number += 1
+        place = f"[{self.number:{len(str(self.total))}}/{self.total}]"
+        print(f"{place} {gate.name}", flush=True)
+        yield lambda result: print(f"{place} {summary(result)}", flush=True)
+
+
+class RichDisplay:
+    """A progress bar with the running gate below the finished ones."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.progress = Progress(
+            SpinnerColumn(),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(highlight=False),
+            transient=True,
+        )
+        self.task = self.progress.add_task("", total=total)
+
+    @contextlib.contextmanager
+    def gate(self, gate: Gate) -> Iterator[Callable[[Result], None]]:
+        self.progress.update(self.task, description=gate.name)
+        with self.progress:
+            yield self._done
+
+    def _done(self, result: Result) -> None:
+        style = {"ok": "green", "skipped": "yellow", "failed": "red"}[result.status]
+        self.progress.advance(self.task)
+        self.progress.console.print(summary(result), style=style, markup=False)
+
+
+def summary(result: Result) -> str:
+    counts = f"{result.passed} passed, {result.failed} failed, {result.skipped} skipped"
+    line = f"{result.status:7} {result.gate.name:28} {counts:40} {result.seconds:7.1f} s"
+    return f"{line}  {result.error}" if result.error else line
+
+
+def show_failure(result: Result, root: Path) -> None:
+    lines = result.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    print(f"--- {result.gate.name}: the end of {os.path.relpath(result.log, root)}", flush=True)
+    for line in lines[-TAIL_LINES:]:
+        print(f"    {line}")
+    print(f"--- again: ./dev test --only {result.gate.name}", flush=True)
+
+
+def show_list(gates: Sequence[Gate]) -> None:
+    for gate in gates:
+        print(f"{gate.name:28} {'quick' if gate.quick else 'nightly' if gate.nightly else '':7}  {gate.command}")
+        if gate.needs:
+            print(f"{'':28}        skipped where absent: {gate.needs}")
+
+
+def show_totals(results: Sequence[Result], selected: int) -> int:
+    """Reasons of skips, names of failures, and the last line; returns the exit code."""
+    for result in results:
+        for reason in result.reasons:
+            print(f"SKIP {result.gate.name}: {reason}")
+    for result in results:
+        if result.failed:
+            print(f"FAIL {result.gate.name}: {result.error or f'{result.failed} failed'}")
+    if len(results) < selected:
+        print(f"interrupted: {selected - len(results)} of {selected} gates did not finish")
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    skipped = sum(result.skipped for result in results)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    if len(results) < selected:
+        return 130
+    return 1 if failed or not passed else 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev test", description="Run the gates and add up what they report.")
+    parser.add_argument("--quick", action="store_true", help="only the gates marked quick (under three minutes)")
+    parser.add_argument(
+        "--all", action="store_true", help="also the gates marked nightly: long, or for a quiet machine"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="this gate, or all below NAME (repeatable)"
+    )
+    parser.add_argument("--list", action="store_true", help="show the gates instead of running them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    root = options.root.resolve()
+    try:
+        declared = load_gates(root / "tools/gates.d")
+        gates = select(declared, options.only, options.quick, options.all)
+    except DeclarationError as problem:
+        print(f"gates: {problem}", file=sys.stderr)
+        return 2
+    if options.list:
+        show_list(gates if options.only or options.quick else declared)
+        return 0
+    left_out = [gate.name for gate in declared if gate.nightly and gate not in gates]
+    if left_out and not options.only:
+        print(f"left out, for ./dev test --all: {', '.join(left_out)}", flush=True)
+    results: list[Result] = []
+    display = RichDisplay(len(gates)) if sys.stdout.isatty() else PlainDisplay(len(gates))
+    try:
+        for gate in gates:
+            with display.gate(gate) as done:
+                result = run_gate(gate, root, root / "build/gates")
+                results.append(result)
+                done(result)
+            if result.failed:
+                show_failure(result, root)
+    except KeyboardInterrupt:
+        print()
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(
+            json.dumps([result.as_json(root) for result in results], indent=2) + "\n", encoding="utf-8"
+        )
+    return show_totals(results, len(gates))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""./dev windows: builds for Windows and runs what was built under Wine.
+
+The steps: the unit tests with their vectors, the command line tool, live messages with upstream golang-ipc built for
+windows/amd64 (rows with "os": "windows" in build/interop/results.json), and the conformance suite through the relay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from gatelib import Tally  # noqa: E402
+
+BUILD = ROOT / "build" / "windows"
+STATIC, DLL = BUILD / "static", BUILD / "dll"
+WINE = ROOT / "tools" / "windows" / "wine"
+PREFIX = BUILD / "prefix"
+TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
+SKIPPED = 77
+# What cannot be seen through the relay, and why.
+NOT_VISIBLE = {
+    "res.*": "the suite measures the process it talks to, which is not the one under Wine",
+    "end.in-use": "about a file in the way of a socket; test_endpoints_windows.c asks it of a pipe",
+    "end.occupied": "about a file in the way of a socket",
+    "end.removed": "about the file of a socket",
+    "end.name.too-long": "about the longest path of a socket; test_transport_windows.c asks it of a pipe",
+}
+QUICK_CASES = ("hs.*", "seal.tag.*", "close.*", "api.*")
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "WINEPREFIX": str(PREFIX), "WINEDEBUG": "-all"}
+
+
+def run(command: list, timeout_s: float, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(word) for word in command], check=False, cwd=ROOT, env=environment(), timeout=timeout_s, **options
+    )
+
+
+def relay_totals(tally: Tally, name: str, command: list, timeout_s: float) -> None:
+    """Runs something that ends with totals of its own, shows what it says and adds them up."""
+    try:
+        done = run(command, timeout_s, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except subprocess.TimeoutExpired:
+        tally.fail(name, f"took longer than {timeout_s:g} s")
+        return
+    lines = done.stdout.rstrip().splitlines()
+    found = TOTALS.fullmatch(lines[-1].strip()) if lines else None
+    print("\n".join(lines[:-1] if found else lines), flush=True)
+    if not found:
+        tally.fail(name, f"exit status {done.returncode} without totals")
+        return
+    passed, failed, skipped = map(int, found.groups())
+    tally.passed += passed
+    tally.failed += failed
+    tally.skipped += skipped
+    tally.check((done.returncode == 0) == (failed == 0), f"{name}: exit status", f"{done.returncode}")
+
+
+def unit_tests(tally: Tally, args: argparse.Namespace) -> None:
+    report = STATIC / "ctest.xml"
+    report.unlink(missing_ok=True)
+    command = ["ctest", "--test-dir", STATIC, "--output-on-failure", "-L", "unit", "--output-junit", report]
+    done = run(command, 900, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if not report.exists():
+        tally.fail("unit tests", done.stdout[-2000:])
+        return
+    for case in ET.parse(report).getroot().iter("testcase"):
+        name = case.get("name", "?")
+        output = case.findtext("system-out") or ""
+        if case.find("skipped") is not None or case.get("status") == "notrun":
+            reason = re.search(r"SKIP [^:\n]*: (.*)", output)
+            tally.skip(name, reason.group(1).strip() if reason else "it skipped itself")
+        else:
+            tally.check(case.get("status") == "run" and case.find("failure") is None, name, output[-2000:])
+
+
+@contextlib.contextmanager
+def serving(program: Path, name: str) -> Iterator[None]:
+    """`goipc serve NAME --echo`; entered once it listens."""
+    server = subprocess.Popen(
+        [str(WINE), str(program), "serve", name, "--echo"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    guard = threading.Timer(60, server.kill)
+    guard.start()
+    try:
+        for line in server.stderr:
+            if "listening at" in line:
+                break
+        yield
+    finally:
+        guard.cancel()
+        server.kill()
+        server.wait()
+
+
+def command_line(tally: Tally, args: argparse.Namespace) -> None:
+    """The tool of the static build and that of the DLL build, each against the other."""
+    static, dll = STATIC / "ref" / "cli" / "goipc.exe", DLL / "bin" / "goipc.exe"
+    for server, client in ((static, dll), (dll, static)):
+        name = f"goipc-cli-{os.getpid()}-{secrets.token_hex(4)}"
+        title = f"goipc.exe: {client.relative_to(BUILD)} to {server.relative_to(BUILD)}"
+        with serving(server, name):
+            done = run(
+                [WINE, client, "connect", name, "--quiet", "--timeout", "20000", "--linger", "1000"],
+                60,
+                input=b"one\nzwei \xc3\xa4\n",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        tally.check(
+            done.returncode == 0 and done.stdout == b"one\nzwei \xc3\xa4\n",
+            title,
+            f"exit status {done.returncode}, {done.stdout!r}, {done.stderr!r}",
+        )
+    version = run([WINE, dll, "version"], 60, stdout=subprocess.PIPE, text=True).stdout
+    tally.check(version.startswith("goipc "), "goipc.exe version", repr(version))
+
+
+def interop(tally: Tally, args: argparse.Namespace) -> None:
+    if shutil.which("go") is None:
+        tally.skip("interop under Wine", "Go is not installed")
+        return
+    for build in (STATIC / "interop", DLL / "bin") if not args.quick else (STATIC / "interop",):
+        command = [sys.executable, ROOT / "interop" / "run.py", "--wine", "--plain", "-j", "2"]
+        command += ["--peer", build / "interop_peer.exe"]
+        # A handshake under Wine takes some 30 ms.
+        command += ["--quick"] if args.quick or build.name == "bin" else ["--handshakes", "300"]
+        if build.name == "bin":
+            # The same pairs once more with the DLL; the rows of the static build are the ones to keep.
+            command += ["--results", BUILD / "interop-dll.json"]
+        relay_totals(tally, f"interop ({build.name})", command, 900)
+
+
+@contextlib.contextmanager
+def relay() -> Iterator[str]:
+    """The relay's control port. Ends with its standard input."""
+    with subprocess.Popen(
+        [str(WINE), str(BUILD / "relay.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        try:
+            word, port = (process.stdout.readline().split() + ["", ""])[:2]
+            if word != "control":
+                raise SystemExit("windows: the relay did not start")
+            yield port
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def suite(tally: Tally, args: argparse.Namespace) -> None:
+    for case, reason in NOT_VISIBLE.items():
+        tally.skip(f"conformance suite: {case}", reason)
+    with relay() as port:
+        os.environ["GOIPC_RELAY"] = port
+        expectations = ROOT / "conformance" / "expectations" / "goipc-windows.toml"
+        relay_totals(
+            tally,
+            "conformance suite",
+            [
+                Path(sys.executable).with_name("goipc-conformance"),
+                "run",
+                "-q",
+                "-j",
+                "3",
+                "--timeout-scale",
+                "3",
+                "--json",
+                BUILD / "conformance.json",
+                *(["--expect", expectations] if expectations.exists() else []),
+                *(QUICK_CASES if args.quick else ()),
+                *(f"!{case}" for case in NOT_VISIBLE),
+                "--",
+                sys.executable,
+                ROOT / "tools" / "windows" / "adapter.py",
+                STATIC / "conformance" / "goipc-adapter-c.exe",
+            ],
+            1800,
+        )
+
+
+STEPS: dict[str, Callable[[Tally, argparse.Namespace], None]] = {
+    "unit": unit_tests,
+    "cli": command_line,
+    "interop": interop,
+    "suite": suite,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev windows", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer messages and cases")
+    parser.add_argument("--only", action="append", choices=sorted(STEPS), help="these steps")
+    parser.add_argument("--build", action="store_true", help="build and stop")
+    args = parser.parse_args()
+    tally = Tally()
+    built = subprocess.run(["sh", str(ROOT / "tools" / "windows" / "build.sh")], check=False, cwd=ROOT)
+    if built.returncode == SKIPPED:
+        tally.skipped += 1  # the script has said why
+        return tally.finish()
+    tally.check(built.returncode == 0, "build", f"exit status {built.returncode}")
+    try:
+        for name, step in STEPS.items():
+            if built.returncode == 0 and not args.build and (not args.only or name in args.only):
+                print(f"-- {name}", flush=True)
+                start = time.monotonic()
+                step(tally, args)
+                print(f"   {time.monotonic() - start:.0f} s", flush=True)
+    finally:
+        subprocess.run(["wineserver", "-k"], check=False, env=environment(), stderr=subprocess.DEVNULL)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
