@@ -107,8 +107,12 @@ class Campaign:
         ]
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as scratch:
-            # The negative target must find its fault by itself.
-            folders = [scratch] if self.target == "negative" else [str(learnt_folder(self.target)), *self.seeds()]
+            # The negative target starts from what the server's target starts from, which holds no such
+            # message, and must find its fault by itself: what was learnt before is not given to it.
+            folders = [
+                scratch if self.target == "negative" else str(learnt_folder(self.target)),
+                *self.seeds(),
+            ]
             done = subprocess.run(
                 command + folders,
                 cwd=ROOT,
@@ -126,7 +130,7 @@ class Campaign:
         return self
 
     def seeds(self) -> list[str]:
-        folder = FUZZ / "corpus" / self.target
+        folder = FUZZ / "corpus" / ("session_server" if self.target == "negative" else self.target)
         return [str(folder)] if folder.is_dir() else []
 
     def summary(self) -> str:

@@ -176,8 +176,8 @@ def crypto_seeds() -> Iterator[bytes]:
 
 
 def negative_seeds() -> Iterator[bytes]:
-    yield setup(PLAIN) + b"\0\0" + frame(6, b"abc")
-    yield setup(PLAIN) + b"\0\0" + frame(7, b"abc")
+    yield setup(PLAIN) + b"\0\0" + frame(6, bytes(23))
+    yield setup(PLAIN) + b"\0\0" + frame(7, bytes(23))
 
 
 SEEDS = {
