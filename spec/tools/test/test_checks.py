@@ -70,6 +70,9 @@ FAULTS = [
     ),
     ("stale header", "spec/vectors/seal.json", r'"wire": "..', '"wire": "ff', ["header.py", "--check"], "stale"),
     ("lost identifier", "spec/goipc.md", r'<a id="EP-005".*\n', "\n", ["requirements.py", "--check"], "vanished"),
+    ("abnf order", "spec/goipc.md", r" /\n +C:public-key S:public-key \)", " )", ["check_abnf.py"], "eager"),
+    ("abnf size", "spec/goipc.md", "12OCTET", "11OCTET", ["check_abnf.py"], "is not a sealed-limit"),
+    ("abnf name", "spec/goipc.md", "version flag\n", "version flags\n", ["check_abnf.py"], "flags is used"),
     (
         "ksy nonce",
         "spec/goipc.ksy",
