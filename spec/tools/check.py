@@ -482,7 +482,7 @@ def write_coverage(document: specdoc.Document, cases, cited, found) -> None:
         "",
         f"Edition {document.meta['edition']}: {len(document.requirements)} requirements. "
         "A MUST tested by `wire` or `control` needs a case; by `hook`, a case or a unit test; by "
-        "`review`, a place in the code or a test that cites it.",
+        "`review`, the reason beside it and a place in the code or a test that cites it.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),

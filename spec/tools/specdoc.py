@@ -7,7 +7,7 @@ a requirement is. A requirement is a paragraph of the form
     <a id="HS-012"></a>**[HS-012]** (client; wire) A client ... MUST ...
 
 that ends at the next blank line. The words in brackets are the roles (client, server, both,
-codec), the way it is tested (wire, control, hook, review, or `none: reason`), and optionally
+codec), the way it is tested (wire, control, hook, `review: reason` or `none: reason`), and optionally
 `since 1.1` or `withdrawn 1.2: reason`.
 """
 
@@ -154,7 +154,7 @@ def _brackets(brackets: str, where: str) -> tuple[str, str, str, str, str]:
     if len(parts) < 2 or parts[0] not in ROLES:
         raise SpecError(f"{where}: roles and test expected, found ({brackets})")
     test, _, reason = parts[1].partition(": ")
-    if test not in TESTS or (test == "none") != bool(reason):
+    if test not in TESTS or (test in ("review", "none")) != bool(reason):
         raise SpecError(f"{where}: test {parts[1]!r}")
     since, status = "1.0", "active"
     for part in parts[2:]:

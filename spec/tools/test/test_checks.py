@@ -25,6 +25,7 @@ FAULTS = [
     ("wrong anchor", "spec/goipc.md", 'id="HS-009"', 'id="HS-999"', TEXT, "identifier HS-009"),
     ("unknown identifier", "spec/goipc.md", "EP-022 applies", "EP-099 applies", TEXT, "EP-099"),
     ("key word elsewhere", "spec/goipc.md", "It is not a goal", "It MUST NOT be a goal", TEXT, "outside"),
+    ("no reason", "spec/goipc.md", r"review: needs a second machine", "review", TEXT, "test 'review'"),
     ("unknown class", "spec/goipc.md", r"\(key\) when X or Y", "(keys) when X or Y", TEXT, "keys"),
     ("stale index", "spec/goipc.md", "make a new key pair", "make a fresh key pair", TEXT, "requirements.json"),
     ("constant", "spec/goipc.md", r"P384_PUBLIC_SIZE \| 97", "P384_PUBLIC_SIZE | 98", TEXT, "P384_PUBLIC_SIZE"),
