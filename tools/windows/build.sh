@@ -5,7 +5,6 @@
 # Ends with 77 after a SKIP line where a tool is missing that it does not install.
 set -eu
 cd "$(dirname "$0")/../.."
-mkdir -p build/windows/go build/log
 
 need()
 {
@@ -60,11 +59,20 @@ make_prefix()
     fi
 }
 
+machine=$(uname -m)
+case $machine in
+x86_64 | amd64) ;;
+*)
+    echo "SKIP windows: Wine runs programs for x86_64 on that processor alone, and this is $machine"
+    exit 77
+    ;;
+esac
 need x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
 need wine wine
 need wineserver wine64
 need cmake cmake
 need ninja ninja-build
+mkdir -p build/windows/go build/log
 tools/cross/dependencies.sh ref/cmake/windows-toolchain.cmake build/windows
 build_preset windows build/windows/static
 build_preset windows-dll build/windows/dll

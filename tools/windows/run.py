@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """./dev windows: builds for Windows and runs what was built under Wine.
 
-The steps: the unit tests with their vectors, the command line tool, live messages with upstream golang-ipc built for
-windows/amd64 (rows with "os": "windows" in build/interop/results.json), and the conformance suite through the relay.
+The steps: what MSVC would refuse (msvc.py), the unit tests with their vectors, the command line tool, live messages with
+upstream golang-ipc built for windows/amd64 (rows with "os": "windows" in build/interop/results.json), and the
+conformance suite through the relay.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import re
 import secrets
@@ -23,7 +25,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from gatelib import Tally  # noqa: E402
+from gatelib import Tally, job_count  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import msvc  # noqa: E402
 
 BUILD = ROOT / "build" / "windows"
 STATIC, DLL = BUILD / "static", BUILD / "dll"
@@ -31,6 +36,7 @@ WINE = ROOT / "tools" / "windows" / "wine"
 PREFIX = BUILD / "prefix"
 TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 SKIPPED = 77
+START_LIMIT_S = 120  # for a program to come up; a second on a quiet machine
 # What cannot be seen through the relay, and why.
 NOT_VISIBLE = {
     "res.*": "the suite measures the process it talks to, which is not the one under Wine",
@@ -40,6 +46,10 @@ NOT_VISIBLE = {
     "end.name.too-long": "about the longest path of a socket; test_transport_windows.c asks it of a pipe",
 }
 QUICK_CASES = ("hs.*", "seal.tag.*", "close.*", "api.*")
+
+
+class StepError(Exception):
+    """A step that cannot go on."""
 
 
 def environment() -> dict[str, str]:
@@ -72,11 +82,15 @@ def relay_totals(tally: Tally, name: str, command: list, timeout_s: float) -> No
     tally.check((done.returncode == 0) == (failed == 0), f"{name}: exit status", f"{done.returncode}")
 
 
+def what_msvc_refuses(tally: Tally, args: argparse.Namespace) -> None:
+    msvc.check(tally)
+
+
 def unit_tests(tally: Tally, args: argparse.Namespace) -> None:
     report = STATIC / "ctest.xml"
     report.unlink(missing_ok=True)
-    command = ["ctest", "--test-dir", STATIC, "--output-on-failure", "-L", "unit", "--output-junit", report]
-    done = run(command, 900, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = ["ctest", "--test-dir", STATIC, "--output-on-failure", "-L", "unit", "-j", job_count()]
+    done = run([*command, "--output-junit", report], 900, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if not report.exists():
         tally.fail("unit tests", done.stdout[-2000:])
         return
@@ -101,7 +115,7 @@ def serving(program: Path, name: str) -> Iterator[None]:
         text=True,
         cwd=ROOT,
     )
-    guard = threading.Timer(60, server.kill)
+    guard = threading.Timer(START_LIMIT_S, server.kill)
     guard.start()
     try:
         for line in server.stderr:
@@ -122,8 +136,8 @@ def command_line(tally: Tally, args: argparse.Namespace) -> None:
         title = f"goipc.exe: {client.relative_to(BUILD)} to {server.relative_to(BUILD)}"
         with serving(server, name):
             done = run(
-                [WINE, client, "connect", name, "--quiet", "--timeout", "20000", "--linger", "1000"],
-                60,
+                [WINE, client, "connect", name, "--quiet", "--timeout", "60000", "--linger", "1000"],
+                START_LIMIT_S,
                 input=b"one\nzwei \xc3\xa4\n",
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -133,7 +147,7 @@ def command_line(tally: Tally, args: argparse.Namespace) -> None:
             title,
             f"exit status {done.returncode}, {done.stdout!r}, {done.stderr!r}",
         )
-    version = run([WINE, dll, "version"], 60, stdout=subprocess.PIPE, text=True).stdout
+    version = run([WINE, dll, "version"], START_LIMIT_S, stdout=subprocess.PIPE, text=True).stdout
     tally.check(version.startswith("goipc "), "goipc.exe version", repr(version))
 
 
@@ -161,7 +175,7 @@ def relay() -> Iterator[str]:
         try:
             word, port = (process.stdout.readline().split() + ["", ""])[:2]
             if word != "control":
-                raise SystemExit("windows: the relay did not start")
+                raise StepError("the relay did not start")
             yield port
         finally:
             process.stdin.close()
@@ -203,6 +217,7 @@ def suite(tally: Tally, args: argparse.Namespace) -> None:
 
 
 STEPS: dict[str, Callable[[Tally, argparse.Namespace], None]] = {
+    "msvc": what_msvc_refuses,
     "unit": unit_tests,
     "cli": command_line,
     "interop": interop,
@@ -210,27 +225,67 @@ STEPS: dict[str, Callable[[Tally, argparse.Namespace], None]] = {
 }
 
 
-def main() -> int:
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Two runs in one tree would build into the same folders and end each other's programs."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("-- waiting for another run to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def wineserver(option: str) -> None:
+    subprocess.run(["wineserver", option], check=False, env=environment(), stderr=subprocess.DEVNULL, timeout=60)
+
+
+@contextlib.contextmanager
+def wine_kept_up() -> Iterator[None]:
+    """One Wine server for the whole run; else each program that starts alone starts Windows first, for seconds."""
+    wineserver("-k")  # and what a run that was killed has left
+    wineserver("-p120")  # seconds without a program; what a killed run leaves ends by itself
+    try:
+        yield
+    finally:
+        wineserver("-k")
+
+
+def perform(tally: Tally, args: argparse.Namespace, name: str) -> None:
+    print(f"-- {name}", flush=True)
+    start = time.monotonic()
+    try:
+        STEPS[name](tally, args)
+    except (StepError, OSError, subprocess.TimeoutExpired) as problem:
+        tally.fail(name, str(problem))
+    print(f"   {time.monotonic() - start:.0f} s", flush=True)
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev windows", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer messages and cases")
     parser.add_argument("--only", action="append", choices=sorted(STEPS), help="these steps")
     parser.add_argument("--build", action="store_true", help="build and stop")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse()
     tally = Tally()
-    built = subprocess.run(["sh", str(ROOT / "tools" / "windows" / "build.sh")], check=False, cwd=ROOT)
-    if built.returncode == SKIPPED:
-        tally.skipped += 1  # the script has said why
-        return tally.finish()
-    tally.check(built.returncode == 0, "build", f"exit status {built.returncode}")
-    try:
-        for name, step in STEPS.items():
-            if built.returncode == 0 and not args.build and (not args.only or name in args.only):
-                print(f"-- {name}", flush=True)
-                start = time.monotonic()
-                step(tally, args)
-                print(f"   {time.monotonic() - start:.0f} s", flush=True)
-    finally:
-        subprocess.run(["wineserver", "-k"], check=False, env=environment(), stderr=subprocess.DEVNULL)
+    with alone():
+        print("-- build", flush=True)
+        built = subprocess.run(["sh", str(ROOT / "tools" / "windows" / "build.sh")], check=False, cwd=ROOT)
+        if built.returncode == SKIPPED:
+            tally.skipped += 1  # the script has said why
+            return tally.finish()
+        tally.check(built.returncode == 0, "build", f"exit status {built.returncode}")
+        if built.returncode == 0 and not args.build:
+            with wine_kept_up():
+                for name in STEPS:
+                    if not args.only or name in args.only:
+                        perform(tally, args, name)
     return tally.finish()
 
 
