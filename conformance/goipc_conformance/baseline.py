@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterable
 
 from .engine import Result
-from .expectations import Entry, Expectations
+from .expectations import Entry, Expectations, Race
 from .outcome import Verdict
 from .selection import matcher
 
 UNEXPLAINED = "recorded, not explained yet"
+DEVIATING = (Verdict.FAIL, Verdict.CRASH, Verdict.HANG, Verdict.XFAIL, Verdict.XDIFF, Verdict.FLAKY)
 
 
 def entries_for(results: Iterable[Result], earlier: Expectations | None) -> list[Entry]:
@@ -21,20 +22,33 @@ def entries_for(results: Iterable[Result], earlier: Expectations | None) -> list
     for result in results:
         if result.verdict.counts_as != "skipped" and result.verdict is not Verdict.ERROR:
             judged[result.instance.case.id, result.instance.role].append(result)
-    written = []
+    written: list[Entry] = []
     for (case_id, role), group in judged.items():
-        deviating = [
-            r for r in group if r.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG, Verdict.XFAIL, Verdict.XDIFF)
-        ]
+        deviating = [r for r in group if r.verdict in DEVIATING]
         kept = {
             id(entry): entry
             for r in group
             if (entry := _earlier(earlier, r)) is not None and entry.flaky and (r.outcome in entry.outcome)
         }
-        written += kept.values()
+        # An entry with a wide pattern belongs to several groups.
+        written += [entry for entry in kept.values() if not any(entry is other for other in written)]
         deviating = [r for r in deviating if not any(r.outcome in e.outcome and e.matches(r) for e in kept.values())]
+        written += [_flaky(r) for r in deviating if r.verdict is Verdict.FLAKY]
+        deviating = [r for r in deviating if r.verdict is not Verdict.FLAKY]
         written += _grouped(case_id, role, group, deviating, earlier)
     return written
+
+
+def _flaky(result: Result) -> Entry:
+    """Everything that was seen of a case that came out differently when it was asked again."""
+    seen = [result.outcome, *(repeat.outcome for repeat in result.repeats)]
+    return Entry(
+        case=result.instance.id,
+        role=result.instance.role,
+        outcome=tuple(dict.fromkeys(seen)),
+        reason=UNEXPLAINED,
+        rate=f"not as required {len(seen) - 1} of {len(seen)} times",
+    )
 
 
 def _patterns(case_id: str, group: list[Result]) -> list[str]:
@@ -78,9 +92,18 @@ def _entry(pattern: str, role: str, result: Result, earlier: Expectations | None
     return Entry(case=pattern, role=role, outcome=(result.outcome,), reason=UNEXPLAINED)
 
 
-def render(entries: Iterable[Entry], implementation: dict[str, str], header: str) -> str:
+def render(entries: Iterable[Entry], implementation: dict[str, str], header: str, races: Iterable[Race] = ()) -> str:
     lines = [f"# {line}" for line in header.splitlines()] + ["", "[implementation]"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in implementation.items()]
+    for race in races:
+        lines += ["", "[[race]]", f"case = {json.dumps(race.case)}"]
+        if race.role:
+            lines.append(f"role = {json.dumps(race.role)}")
+        lines.append(f"outcome = {json.dumps(list(race.words))}")
+        lines.append(f"reason = {json.dumps(race.reason, ensure_ascii=False)}")
+        lines.append(f"rate = {json.dumps(race.rate)}")
+        if race.bug:
+            lines.append(f"bug = {json.dumps(race.bug)}")
     for entry in sorted(entries, key=lambda e: (e.case, e.role or "")):
         lines += ["", "[[entry]]", f"case = {json.dumps(entry.case)}"]
         if entry.role:

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import __version__, requirements
+from . import __version__, expectations, requirements
 from .adapter import choose
 from .case import REGISTRY, Instance
+from .confirm import confirm
 from .engine import TIMEOUT, Engine, Interrupted, Settings
+from .expectations import Expectations
 from .profiles import PROFILES
 from .report import Run, text
 
@@ -57,8 +59,8 @@ def register_examiners(commands: Any) -> None:
 
     matrix = commands.add_parser("matrix", help="several implementations side by side")
     matrix.add_argument("--impl", action="append", metavar="NAME=CMD", help="once for each implementation")
-    add_run_options(matrix)
-    matrix.set_defaults(function=lambda options: compare().matrix_command(options), expect=None)
+    add_run_options(matrix, one=False)
+    matrix.set_defaults(function=lambda options: compare().matrix_command(options))
 
     own = commands.add_parser("project", help="the project's own run: the reference and upstream golang-ipc")
     own.add_argument("--root", default=".", help="the root of the source tree")
@@ -122,7 +124,8 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
+    """`one`: a single implementation is judged; otherwise what belongs to one is given with its name."""
     parser.add_argument(
         "select",
         nargs="*",
@@ -148,7 +151,19 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts; join the results with `merge`")
     parser.add_argument("-j", "--jobs", type=int, default=max(4, 4 * (os.cpu_count() or 1)), metavar="N")
     parser.add_argument("--seed", default="1", help="for our keys, nonces and data; the same seed sends the same bytes")
-    parser.add_argument("--expect", metavar="FILE", help="what the implementation is known to do")
+    parser.add_argument(
+        "--expect",
+        metavar="FILE" if one else "NAME=FILE",
+        action="store" if one else "append",
+        help="what the implementation is known to do",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=2,
+        metavar="N",
+        help="ask a case that is not as required up to N times more, to tell a race from a fault (default: 2)",
+    )
     for form in ("json", "junit", "tap", "md", "badge"):
         parser.add_argument(f"--{form}", metavar="FILE")
     parser.add_argument("--html", metavar="DIR", help="pages: a matrix, and one for each case")
@@ -175,17 +190,19 @@ def command_line(options: argparse.Namespace) -> str:
     return " ".join(parts)
 
 
-def perform(options: argparse.Namespace, instances: list[Instance]) -> Run:
-    """Runs a selection against the implementation that the options name."""
+def perform(options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None) -> Run:
+    """Runs a selection against the implementation that the options name, and holds it to its record."""
     from .cli import Usage, now
 
     if not 0 < options.timeout_scale <= 1000:
         raise Usage("--timeout-scale takes a number above 0")
     if options.jobs < 1:
         raise Usage("-j takes a number of at least 1")
+    if options.repeats < 0:
+        raise Usage("--repeats takes a number of at least 0")
     target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = TIMEOUT * options.timeout_scale
-    sample = choose.greet(target, max(5.0, timeout))
+    sample = choose.greet(target, choose.start_patience(timeout))
     settings = Settings(
         seed=str(options.seed),
         timeout_scale=options.timeout_scale,
@@ -195,14 +212,21 @@ def perform(options: argparse.Namespace, instances: list[Instance]) -> Run:
         keep_everything=options.keep_all,
         isolation=options.isolate,
     )
-    engine = Engine(target.maker(max(5.0, timeout)), settings, sample)
+    engine = Engine(target.maker(choose.start_patience(timeout)), settings, sample)
     progress = text.Progress(sys.stderr, len(instances), options.quiet)
-    started, clock, interrupted = now(), time.monotonic(), False
+    started, clock, interrupted, stale = now(), time.monotonic(), False, []
     try:
         results = engine.run(instances, progress)
     except Interrupted as stop:
         results, interrupted = stop.results, True
     progress.finish()
+    if record:
+        stale = expectations.apply(record, results, complete=is_whole(options) and not interrupted)
+    if not interrupted:
+        try:
+            confirm(engine, results, record, options.repeats)
+        except KeyboardInterrupt:
+            interrupted = True
     identity = {"name": engine.identity.name, "version": engine.identity.version, **engine.identity.details}
     return Run(
         results=results,
@@ -217,6 +241,8 @@ def perform(options: argparse.Namespace, instances: list[Instance]) -> Run:
         roles=tuple(sorted({i.role for i in instances})),
         shard=options.shard,
         selection=tuple(options.select),
+        stale=stale,
+        expectations=str(record.path) if record else "",
     )
 
 
@@ -241,16 +267,10 @@ def is_whole(options: argparse.Namespace) -> bool:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from . import expectations
-
     instances = chosen(options)
     if options.ladder:
         return importlib.import_module(f"{__package__}.ladder").climb(options, instances)
-    known = expectations.parse(Path(options.expect)) if options.expect else None
-    run = perform(options, instances)
-    if known:
-        run.expectations = options.expect
-        run.stale = expectations.apply(known, run.results, complete=is_whole(options) and not run.interrupted)
+    run = perform(options, instances, expectations.parse(Path(options.expect)) if options.expect else None)
     write_reports(run, options)
     text.write(run, verbose=options.verbose)
     return run.exit_code
@@ -258,7 +278,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 def baseline_command(options: argparse.Namespace) -> int:
     """`write` records what happens and keeps the reasons given before; `check` is `run --expect`."""
-    from . import baseline, expectations, selection
+    from . import baseline, selection
     from .cli import Usage, writable
 
     if options.action == "check":
@@ -278,7 +298,8 @@ def baseline_command(options: argparse.Namespace) -> int:
         "Each entry pins an outcome; a reason is required."
     )
     implementation = {key: run.identity[key] for key in ("name", "version")}
-    path.write_text(baseline.render(entries, implementation, header), encoding="utf-8")
+    races = earlier.races if earlier else []
+    path.write_text(baseline.render(entries, implementation, header, races), encoding="utf-8")
     open_reasons = sum(1 for entry in entries if entry.reason == baseline.UNEXPLAINED)
     errors = [result for result in run.results if result.verdict.value == "ERROR"]
     print(f"{len(entries)} entries written to {path}, {open_reasons} of them without a reason yet")

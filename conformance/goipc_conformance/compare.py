@@ -118,7 +118,7 @@ def html_command(options: argparse.Namespace) -> int:
 
 def matrix_command(options: argparse.Namespace) -> int:
     """Several implementations side by side, each judged by the whole selection."""
-    from . import commands, expectations, selection
+    from . import commands, expectations
     from .adapter.process import StartError, split_command
     from .adapter.subject import AdapterError, Died, Hung
     from .cli import Usage, writable
@@ -126,7 +126,13 @@ def matrix_command(options: argparse.Namespace) -> int:
 
     if not options.impl:
         raise Usage("matrix needs --impl NAME=CMD, once for each implementation")
-    instances = selection.select(options.select)
+    instances = commands.chosen(options)
+    records = {}
+    for text in options.expect or ():
+        name, separator, path = text.partition("=")
+        if not separator or name not in [known.partition("=")[0] for known in options.impl]:
+            raise Usage(f"--expect takes NAME=FILE with a NAME of --impl, not {text!r}")
+        records[name] = expectations.parse(Path(path))
     documents, names, code, table = [], [], 0, []
     for text in options.impl:
         name, separator, command = text.partition("=")
@@ -134,16 +140,11 @@ def matrix_command(options: argparse.Namespace) -> int:
             raise Usage(f"--impl takes NAME=CMD, not {text!r}")
         one = argparse.Namespace(**{**vars(options), "words": split_command(command), "server": None, "client": None})
         try:
-            run = commands.perform(one, instances)
+            run = commands.perform(one, instances, records.get(name))
         except (AdapterError, StartError, Died, Hung) as error:
             print(f"ERROR {name}: {error}")
             code = code or 3
             continue
-        for expected in options.expect or ():
-            wanted, _, path = expected.partition("=")
-            if wanted == name:
-                run.expectations = path
-                run.stale = expectations.apply(expectations.parse(Path(path)), run.results, complete=not options.select)
         document = json_report.document(run)
         document["run"]["implementation"] = {**document["run"]["implementation"], "name": name}
         documents.append(document)

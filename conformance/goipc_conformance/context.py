@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import codec, resources
+from .adapter.choose import start_patience
 from .adapter.process import Exit
 from .adapter.rung0 import EchoProgram
 from .adapter.rung1 import error_class
@@ -26,6 +27,8 @@ from .peer import SENTINEL_TYPE, ClientPeer, Malformed, Peer, Refused, Secrets, 
 from .wire import Closed, Cuts, Listener, Log, Silent, connect_unix
 
 MAXIMUM = 65536  # the server's maximum message size unless a case needs another
+END_PATIENCE = 1.5  # seconds for the end of a connection about which nothing is asked any more
+CONNECT_PATIENCE = 3  # a client may take so many times longer to connect than for an answer: it waits for our answers
 
 _numbers = itertools.count(1)
 
@@ -124,12 +127,15 @@ class Context:
 
     def start(self) -> None:
         """Opens the server under test; a client is started by `begin`."""
-        if self.role != "server" or self.case.own_server:
-            return
+        if self.role == "server" and not self.case.own_server:
+            self.serve()
+
+    def serve(self, encryption: str = "") -> None:
+        """Opens the server under test; only for cases that have to do something before."""
         self.path = self.subject.serve(
             ServeConfig(
                 name=self.config.get("name") or fresh_name(),
-                encryption="required" if self.encrypted else "off",
+                encryption=encryption or ("required" if self.encrypted else "off"),
                 maximum=self.maximum if self.maximum != codec.MESSAGE_SIZE_DEFAULT else None,
                 clients_max=self.config.get("clients_max"),
                 handshake_timeout_ms=self.config.get("handshake_timeout_ms"),
@@ -193,7 +199,7 @@ class Context:
                 name=name,
                 path=path,
                 encryption="required" if self.encrypted else "off",
-                timeout_ms=int(self.timeout * 1000),
+                timeout_ms=int(self.timeout * 1000 * CONNECT_PATIENCE),
             )
         )
         time.sleep(delay)  # the absence of the server is what is tested
@@ -228,7 +234,7 @@ class Context:
     def _dial(self) -> socket.socket:
         dial = getattr(self.subject, "dial", None)
         if dial is not None and not self._peers:
-            sock = dial(self.path, max(5.0, self.timeout))
+            sock = dial(self.path, start_patience(self.timeout))
             if sock is None:
                 self._raise_if_dead()
                 raise NotReady("the server never accepted a connection")
@@ -250,13 +256,13 @@ class Context:
                 path=listener.path,
                 encryption=policy or ("required" if self.encrypted else "off"),
                 maximum=options.get("client_maximum", self.config.get("client_maximum")),
-                timeout_ms=int(options.get("timeout_ms", self.timeout * 1000)),
+                timeout_ms=int(options.get("timeout_ms", self.timeout * 1000 * CONNECT_PATIENCE)),
                 handshake_timeout_ms=self.config.get("handshake_timeout_ms"),
                 reconnect=options.get("reconnect", self.config.get("reconnect")),
                 echo=self.config.get("echo", True),
             )
         )
-        sock = self.accept(listener, max(5.0, self.timeout) if not self._peers else self.timeout)
+        sock = self.accept(listener, start_patience(self.timeout) if not self._peers else self.timeout)
         if sock is None:
             reply = self.pending.result(0.05)
             if isinstance(self.subject, EchoProgram) and not self._peers:
@@ -535,7 +541,7 @@ class Context:
         for peer in self._peers:
             if peer.wire.is_open:
                 if peer.handshaken:
-                    peer.wire.finish(min(0.5, self.timeout))
+                    peer.wire.finish(min(END_PATIENCE, self.timeout))
                 else:
                     peer.wire.close()
 
@@ -547,7 +553,7 @@ class Context:
             try:
                 peer = self.open(encrypted=None) if self.role == "server" else self._fresh_client()
                 self.exchange_sentinel(peer)
-                peer.wire.finish(0.5)
+                peer.wire.finish(min(END_PATIENCE, self.timeout))
                 return
             except Closed as closed:
                 # The server may not have noticed yet that the earlier connection is over.

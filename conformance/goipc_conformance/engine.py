@@ -23,6 +23,12 @@ from .wire import KEPT_MAX, Closed, LogEntry, Silent
 TIMEOUT = 2.0  # seconds an implementation has for one answer, before --timeout-scale
 
 
+@dataclasses.dataclass(frozen=True)
+class Repeat:
+    verdict: Verdict
+    outcome: str  # or the reason, where there is no outcome
+
+
 @dataclasses.dataclass
 class Result:
     instance: Instance
@@ -38,6 +44,8 @@ class Result:
     output: str = ""
     internal: str = ""  # where the suite itself failed
     expectation: Any = None
+    repeats: tuple["Repeat", ...] = ()  # what came when it was asked again
+    race: Any = None  # the record's explanation of it
 
     @property
     def key(self) -> str:

@@ -13,6 +13,7 @@ from .outcome import Verdict, canonical, known
 from .selection import matcher
 
 FIELDS = {"case", "role", "outcome", "reason", "bug", "since", "until", "rate"}
+RACE_FIELDS = {"case", "role", "outcome", "reason", "bug", "rate"}
 
 
 class ExpectationError(Exception):
@@ -42,10 +43,48 @@ class Entry:
 
 
 @dataclasses.dataclass
+class Race:
+    """Words that may be seen instead of, or besides, what a case asks for or the record has: once, and not again
+    when the case is repeated."""
+
+    case: str
+    words: tuple[str, ...]
+    reason: str
+    rate: str
+    role: str | None = None
+    bug: str | None = None
+
+    def matches(self, result: Result) -> bool:
+        if self.role is not None and result.instance.role != self.role:
+            return False
+        return bool(matcher(self.case)(result.instance))
+
+
+@dataclasses.dataclass
 class Expectations:
     path: Path
     entries: list[Entry]
     implementation: dict[str, str]
+    races: list[Race] = dataclasses.field(default_factory=list)
+
+    def entry_for(self, result: Result) -> Entry | None:
+        """The last entry that matches decides, so that a general rule can be refined below it."""
+        found = [entry for entry in self.entries if entry.matches(result)]
+        return found[-1] if found else None
+
+    def race_for(self, result: Result) -> Race | None:
+        """The recorded race by which this outcome came about, if there is one."""
+        case = result.instance.case
+        entry = self.entry_for(result)
+        usual = {
+            word
+            for outcome in case.expect + case.also + (entry.outcome if entry else ())
+            for word in outcome.split("+")
+        }
+        for race in self.races:
+            if race.matches(result) and set(result.outcome.split("+")) <= usual | set(race.words):
+                return race
+        return None
 
 
 def parse(path: Path) -> Expectations:
@@ -58,9 +97,41 @@ def parse(path: Path) -> Expectations:
     rows = document.get("entry", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ExpectationError(f"{path}: entries are written as [[entry]]")
+    races = document.get("race", [])
+    if not isinstance(races, list) or not all(isinstance(row, dict) for row in races):
+        raise ExpectationError(f"{path}: races are written as [[race]]")
     return Expectations(
-        path, [_entry(path, number, row) for number, row in enumerate(rows, 1)], document.get("implementation", {})
+        path,
+        [_entry(path, number, row) for number, row in enumerate(rows, 1)],
+        document.get("implementation", {}),
+        [_race(path, number, row) for number, row in enumerate(races, 1)],
     )
+
+
+def _race(path: Path, number: int, row: dict[str, object]) -> Race:
+    where = f"{path}: race {number} ({row.get('case', 'no case')})"
+    if set(row) - RACE_FIELDS:
+        raise ExpectationError(f"{where}: unknown field {', '.join(sorted(set(row) - RACE_FIELDS))}")
+    words = row.get("outcome")
+    if (
+        not isinstance(words, list)
+        or not words
+        or not all(isinstance(w, str) and known(w) and "+" not in w for w in words)
+    ):
+        raise ExpectationError(f"{where}: outcome is a list of single words of outcomes")
+    for name in ("case", "reason", "rate"):
+        if not isinstance(row.get(name), str) or not str(row[name]).strip():
+            raise ExpectationError(f"{where}: needs a {name}")
+    if row.get("role") not in (None, "server", "client", "codec"):
+        raise ExpectationError(f"{where}: the role is server, client or codec")
+    return Race(
+        case=str(row["case"]),
+        words=tuple(words),
+        reason=str(row["reason"]),
+        rate=str(row["rate"]),
+        role=row.get("role"),
+        bug=row.get("bug"),
+    )  # type: ignore[arg-type]
 
 
 def _entry(path: Path, number: int, row: dict[str, object]) -> Entry:
@@ -107,31 +178,29 @@ def apply(
     today = today or datetime.date.today()
     stale = []
     for result in results:
-        if result.verdict.counts_as == "skipped" or result.verdict is Verdict.ERROR:
-            for entry in expectations.entries:
-                entry.used = entry.used or entry.matches(result)
-            continue
-        # The last entry that matches decides, so that a general rule can be refined below it.
-        found = [entry for entry in expectations.entries if entry.matches(result)]
-        for entry in found:
-            entry.used = True
-        if not found:
-            continue
-        entry = found[-1]
-        result.expectation = entry
-        passed = result.verdict.counts_as == "passed"
-        if result.outcome in entry.outcome:
-            if not passed:
-                result.verdict = Verdict.XFAIL
-        elif passed:
-            result.verdict = Verdict.XPASS
-        else:
-            result.verdict = Verdict.XDIFF
-        if passed and not entry.flaky and result.outcome in entry.outcome:
-            result.verdict = Verdict.XPASS  # recorded as a deviation, yet it conforms
+        for entry in expectations.entries:
+            entry.used = entry.used or entry.matches(result)
+        judge_by(expectations, result)
     for entry in expectations.entries:
         if entry.until and entry.until < today:
             stale.append(f"{entry.case}: expired on {entry.until}")
         elif complete and not entry.used:
             stale.append(f"{entry.case}: matches no case of this run")
     return stale
+
+
+def judge_by(expectations: Expectations, result: Result) -> None:
+    """Turns the verdict on one result into what it is in view of the record."""
+    if result.verdict.counts_as == "skipped" or result.verdict is Verdict.ERROR:
+        return
+    entry = expectations.entry_for(result)
+    if entry is None:
+        return
+    result.expectation = entry
+    passed = result.verdict.counts_as == "passed"
+    if result.outcome not in entry.outcome:
+        result.verdict = Verdict.XPASS if passed else Verdict.XDIFF
+    elif not passed:
+        result.verdict = Verdict.XFAIL
+    elif not entry.flaky:
+        result.verdict = Verdict.XPASS  # recorded as a deviation, yet it conforms

@@ -48,10 +48,13 @@ class Verdict(enum.Enum):
     XFAIL = "XFAIL"  # failed exactly as recorded
     XPASS = "XPASS"  # recorded as failing, but passes: the record is stale
     XDIFF = "XDIFF"  # fails in another way than recorded
+    # When it was asked again:
+    FLAKY = "FLAKY"  # not as required or recorded once, but as required or recorded when it was asked again
+    XFLAKY = "XFLAKY"  # the same, and the record says that this race is there
 
     @property
     def counts_as(self) -> str:
-        if self in (Verdict.PASS, Verdict.PASS_LENIENT, Verdict.XFAIL):
+        if self in (Verdict.PASS, Verdict.PASS_LENIENT, Verdict.XFAIL, Verdict.XFLAKY):
             return "passed"
         if self in (Verdict.SKIP, Verdict.UNSUPPORTED):
             return "skipped"

@@ -12,6 +12,8 @@ class Usage:
     descriptors: int
     threads: int
     cpu: float  # seconds
+    resident_peak: int  # bytes, ever since it started
+    virtual_peak: int  # bytes
 
 
 def usage_of(pid: int | None) -> Usage | None:
@@ -23,7 +25,10 @@ def usage_of(pid: int | None) -> Usage | None:
             # The name, the second field, may hold blanks and brackets.
             fields = file.read().rsplit(b")", 1)[1].split()
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-    except (OSError, IndexError):
+        with open(f"/proc/{pid}/status", "rb") as file:
+            status = dict(line.split(b":", 1) for line in file if b":" in line)
+        peaks = [int(status[name].split()[0]) * 1024 for name in (b"VmHWM", b"VmPeak")]
+    except (OSError, IndexError, KeyError, ValueError):
         return None
     ticks = os.sysconf("SC_CLK_TCK")
     return Usage(
@@ -32,4 +37,6 @@ def usage_of(pid: int | None) -> Usage | None:
         descriptors=descriptors,
         threads=int(fields[17]),
         cpu=(int(fields[11]) + int(fields[12])) / ticks,
+        resident_peak=peaks[0],
+        virtual_peak=peaks[1],
     )

@@ -151,6 +151,8 @@ class Tree:
                 "run",
                 *cases,
                 "--strict",
+                "--repeats",
+                "0",
                 "-q",
                 "-j",
                 str(jobs),

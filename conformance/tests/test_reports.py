@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 from conftest import SUITE, TOY
 from goipc_conformance import selection
-from goipc_conformance.engine import Result
-from goipc_conformance.expectations import Entry
+from goipc_conformance.engine import Repeat, Result
+from goipc_conformance.expectations import Entry, Race
 from goipc_conformance.outcome import Verdict
 from goipc_conformance.report import Run, capture, html, json_report, junit, markdown, tap, text
 from goipc_conformance.wire import LogEntry
@@ -37,6 +37,8 @@ def run():
         Verdict.XPASS,
         Verdict.XDIFF,
         Verdict.PASS_LENIENT,
+        Verdict.FLAKY,
+        Verdict.XFLAKY,
     ]
     results = []
     for instance, verdict in zip(instances, kinds):
@@ -49,6 +51,10 @@ def run():
         result = Result(instance, verdict, outcome="closed", details=(NASTY,), reason=NASTY, wire=wire, output=NASTY)
         if verdict in (Verdict.XFAIL, Verdict.XDIFF):
             result.expectation = Entry("key.prefix", ("crashed",), NASTY)
+        if verdict in (Verdict.FLAKY, Verdict.XFLAKY):
+            result.repeats = (Repeat(Verdict.FAIL, NASTY), Repeat(Verdict.PASS, "closed"))
+        if verdict is Verdict.XFLAKY:
+            result.race = Race("key.prefix", ("closed",), NASTY, "1 in 2")
         results.append(result)
     return Run(
         results=results,

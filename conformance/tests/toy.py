@@ -5,6 +5,7 @@ to notice, and to call it by its name.
 usage: toy.py [FAULT ...]
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +25,18 @@ def say(message: dict) -> None:
     with out_lock:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
+
+
+@functools.cache
+def altering() -> bool:
+    """`altered`: always. `altered-once=FILE`: only in the first process that asks."""
+    for path in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("altered-once=")):
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            return True
+        except FileExistsError:
+            return False
+    return "altered" in FAULTS
 
 
 class End(Exception):
@@ -93,7 +106,7 @@ def messages(sock, number, key, seal, maximum) -> None:
         message_type, data = codec.read_u32(body), body[4:]
         if message_type == 0:
             continue
-        if "altered" in FAULTS:
+        if altering():
             data = data[:-1]
         say(
             {

@@ -58,6 +58,12 @@ def target_from(words: list[str], server: str | None, client: str | None, plain_
     return Target(server=server, client=client, plain_only=plain_only)
 
 
+def start_patience(timeout: float) -> float:
+    """Seconds for a program to start and to say so, from the time for one answer: starting is the slowest thing that
+    programs do on a loaded machine."""
+    return max(5.0, 7 * timeout)
+
+
 def greet(target: Target, timeout: float) -> Subject:
     """Starts the implementation once and makes sure that it can be talked to. Every problem found here is the
     adapter's or the command's, never a case's."""
@@ -83,7 +89,7 @@ def check_echo_program(target: Target, timeout: float) -> None:
     from ..wire import Listener
     from .subject import ConnectConfig, ServeConfig
 
-    patience = max(5.0, timeout)
+    patience = start_patience(timeout)
     if target.server:
         program = EchoProgram(target.server, None)
         try:

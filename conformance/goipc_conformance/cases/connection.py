@@ -255,18 +255,19 @@ def reset_in_frame(t):
     "conn.idle",
     "A connection on which nothing happens stays open",
     params={"enc": ENC},
-    config=lambda **_: {"handshake_timeout_ms": 300},
+    config=lambda **_: {"handshake_timeout_ms": 1000},
     reqs="CN-010 HS-006",
     expect="conforms",
     positive=True,
     liveness=False,
+    tags=("slow",),
     why="There is no keep-alive in the protocol; silence is normal.",
     hint="The handshake timeout ends with the handshake.",
 )
 def idle(t):
     peer = t.open()
     t.exchange(peer, 5, b"before")
-    if peer.wire.ended_within(0.9):  # three times the handshake timeout: here the waiting itself is the test
+    if peer.wire.ended_within(1.5):  # longer than the handshake may take: here the waiting itself is the test
         t.see("closed", "the connection was ended although nothing was wrong")
         return
     t.exchange(peer, 6, b"after")

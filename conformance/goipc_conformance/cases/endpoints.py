@@ -21,12 +21,12 @@ def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
     """Opening has to fail with one of the classes."""
     if t.role == "server":
         try:
-            path = serve(t, name)
+            t.path = serve(t, name)
         except ServeRefused as error:
             if error.error_class not in classes:
                 t.see("wrong-class", f"serve answered {error.error_class} for {shown}")
             return
-        t.see("accepted", f"a server was opened for {shown} at {path}")
+        t.see("accepted", f"a server was opened for {shown} at {t.path}")
         return
     reply = t.call("connect", endpoint={"transport": "unix", "name": name}, encryption="required", timeout_ms=500)
     if reply["ok"]:
@@ -35,12 +35,13 @@ def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
         t.see("wrong-class", f"connect answered {t.class_of(reply)} for {shown}")
 
 
+# {} is another name in every case: a server that was opened in spite of it must not meet another case's client.
 BAD_NAMES = {
     "empty": "",
-    "slash": "goipc-conf/x",
-    "parent": "../goipc-conf-x",
-    "absolute": "/tmp/goipc-conf-x",
-    "nul": "goipc-conf\0x",
+    "slash": "goipc-conf/{}",
+    "parent": "../{}",
+    "absolute": "/tmp/{}",
+    "nul": "goipc-conf\0{}",
 }
 
 
@@ -61,7 +62,8 @@ BAD_NAMES = {
 def name_refused(t):
     if t.p.name == "nul" and t.subject.identity.details.get("language") == "c":
         raise Verdictless("a string of C ends at the first NUL, so that no such name can be given")
-    expect_refusal(t, BAD_NAMES[t.p.name], repr(BAD_NAMES[t.p.name]), ("name",))
+    name = BAD_NAMES[t.p.name].format(fresh_name())
+    expect_refusal(t, name, repr(name), ("name",))
 
 
 @case(

@@ -5,7 +5,7 @@ import os
 import resource
 import time
 
-from .. import codec
+from .. import codec, resources
 from ..case import ENC, case
 from ..context import Verdictless
 from ..wire import Closed
@@ -108,7 +108,7 @@ def threads(t):
 
 def settled(t, good, word: str, describe) -> None:
     """Cleaning up may take a moment after the peer has seen the end."""
-    if not t.wait_events(good, 1.0):
+    if not t.wait_events(good, max(1.0, t.timeout)):
         t.see(word, describe())
 
 
@@ -127,15 +127,14 @@ def memory_announced(t):
     t.exchange_sentinel(peer)
     before = t.usage()
     peer.raw(codec.u32(t.p.length), f"a length of {t.p.length}")
-    peer.wire.wait_consumed()
-    after = t.usage()
-    if after.virtual - before.virtual > 200 * MEBIBYTE or after.resident - before.resident > 32 * MEBIBYTE:
-        t.see(
-            "memory",
-            f"the address space grew by {(after.virtual - before.virtual) >> 20} MiB, "
-            f"the memory by {(after.resident - before.resident) >> 20} MiB",
-        )
     t.settle_end_or_wedge(peer)
+    # The peaks, since the memory may be taken late, or be given back by now.
+    after = resources.usage_of(t.subject.pid())
+    if after is None:
+        return  # it has died, and that is what will be reported
+    grown = after.virtual_peak - before.virtual_peak, after.resident_peak - before.resident_peak
+    if grown[0] > 200 * MEBIBYTE or grown[1] > 32 * MEBIBYTE:
+        t.see("memory", f"the address space grew by {grown[0] >> 20} MiB, the memory by {grown[1] >> 20} MiB")
 
 
 @case(

@@ -81,7 +81,7 @@ def generate_command(options: argparse.Namespace) -> int:
         profile = Profile(max(1, options.examples), profile.steps)
     target = choose.target_from(options.words, options.server, options.client)
     timeout = TIMEOUT * options.timeout_scale
-    sample = choose.greet(target, max(5.0, timeout))
+    sample = choose.greet(target, choose.start_patience(timeout))
     roles = [role for role in ("server", "client") if options.role in (role, "all") and role in sample.roles]
     modes = tuple(on for on, capability in ((True, "enc"), (False, "plain")) if capability in sample.caps)
     tally = Tally(profile.examples * len(roles))
@@ -97,7 +97,7 @@ def generate_command(options: argparse.Namespace) -> int:
                 tally.advance()
 
             found = search(
-                target.maker(max(5.0, timeout)),
+                target.maker(choose.start_patience(timeout)),
                 role,
                 profile=profile,
                 seed=str(options.seed),
@@ -155,7 +155,7 @@ def replay_command(options: argparse.Namespace) -> int:
     timeout = TIMEOUT * options.timeout_scale
     seen_count = 0
     for number in range(1, max(1, options.times) + 1):
-        finding, _ = perform_trace(target.maker(max(5.0, timeout)), trace, timeout)
+        finding, _ = perform_trace(target.maker(choose.start_patience(timeout)), trace, timeout)
         seen_count += finding is not None
         print(f"{number}: {finding.signature + ': ' + finding.detail if finding else 'conforms'}")
     print(
@@ -171,7 +171,7 @@ def shrink_command(options: argparse.Namespace) -> int:
     trace, content = replay.read(Path(options.file))
     target = choose.target_from(options.words, options.server, options.client)
     timeout = TIMEOUT * options.timeout_scale
-    least = replay.shrink(target.maker(max(5.0, timeout)), trace, timeout)
+    least = replay.shrink(target.maker(choose.start_patience(timeout)), trace, timeout)
     if least is None:
         print(f"nothing to shrink: {trace.describe} conforms")
         return 0

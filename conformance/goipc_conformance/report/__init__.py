@@ -51,7 +51,7 @@ class Run:
         verdicts = {result.verdict for result in self.results}
         if Verdict.ERROR in verdicts:
             return 3
-        if verdicts & {Verdict.FAIL, Verdict.CRASH, Verdict.HANG, Verdict.XDIFF}:
+        if verdicts & {Verdict.FAIL, Verdict.CRASH, Verdict.HANG, Verdict.XDIFF, Verdict.FLAKY}:
             return 1
         if self.stale or Verdict.XPASS in verdicts:
             return 4

@@ -11,7 +11,8 @@ import jinja2
 from .. import requirements
 from ..case import AREAS, REGISTRY
 
-RANK = ["PASS", "XFAIL", "PASS-LENIENT", "SKIP", "UNSUPPORTED", "FAIL", "XPASS", "XDIFF", "HANG", "CRASH", "ERROR"]
+RANK = ["PASS", "XFAIL", "XFLAKY", "PASS-LENIENT", "SKIP", "UNSUPPORTED"]
+RANK += ["FLAKY", "FAIL", "XPASS", "XDIFF", "HANG", "CRASH", "ERROR"]
 OCTETS_PER_ROW = 32
 
 

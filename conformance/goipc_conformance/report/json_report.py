@@ -45,6 +45,10 @@ def case_of(result: Result, with_wire: bool) -> dict[str, Any]:
         }
         if result.expectation
         else None,
+        "repeats": [{"verdict": repeat.verdict.value, "outcome": repeat.outcome} for repeat in result.repeats],
+        "race": {"reason": result.race.reason, "rate": result.race.rate, "bug": result.race.bug}
+        if result.race
+        else None,
         "duration_ms": round(result.duration * 1000, 1),
         "wire": [
             {

@@ -7,6 +7,8 @@ from typing import Any
 from ..outcome import Verdict
 from . import Run
 
+KNOWN = (Verdict.XFAIL, Verdict.XFLAKY)
+
 
 def quoted(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
@@ -21,12 +23,12 @@ def lines(run: Run) -> list[str]:
     number = 0
     for number, result in enumerate(run.results, 1):
         verdict = result.verdict
-        ok = "ok" if verdict.counts_as in ("passed", "skipped") and verdict is not Verdict.XFAIL else "not ok"
+        ok = "ok" if verdict.counts_as in ("passed", "skipped") and verdict not in KNOWN else "not ok"
         line = f"{ok} {number} - {description(result.key)}"
         if verdict.counts_as == "skipped":
             line += f" # SKIP {description(result.reason)}"
-        elif verdict is Verdict.XFAIL:
-            line += f" # TODO {description(result.expectation.reason)}"
+        elif verdict in KNOWN:
+            line += f" # TODO {description((result.race or result.expectation).reason)}"
         out.append(line)
         if ok == "not ok":
             out += [

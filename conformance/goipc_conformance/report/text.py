@@ -17,6 +17,7 @@ COLOURS = {
     Verdict.PASS: "32",
     Verdict.PASS_LENIENT: "32",
     Verdict.XFAIL: "33",
+    Verdict.XFLAKY: "33",
     Verdict.SKIP: "2",
     Verdict.UNSUPPORTED: "2",
 }
@@ -57,6 +58,8 @@ def failure_lines(result: Result, run_command: str, verbose: bool = False) -> li
         lines += [f"            {printable(detail)}" for detail in result.details]
     if result.expectation is not None:
         lines.append(f"  recorded  {' or '.join(result.expectation.outcome)} ({result.expectation.reason})")
+    if result.repeats:
+        lines.append(f"  repeated  {repeated(result)}")
     for identifier in case.reqs[:3]:
         sentence = requirements.sentence(identifier)
         if sentence:
@@ -77,6 +80,38 @@ def failure_lines(result: Result, run_command: str, verbose: bool = False) -> li
     if run_command:
         lines.append(f"  again     {run_command}")
     return lines
+
+
+def repeated(result: Result) -> str:
+    """What came when the case was asked again, each time on a fresh process."""
+    return "then " + ", then ".join(
+        f"{printable(repeat.outcome)} ({repeat.verdict.value})" for repeat in result.repeats
+    )
+
+
+def brief_lines(run: "Run", limit: int = 12) -> list[str]:
+    """What is not as required, a line each: for the end of a report, where the end of a log shows it."""
+    failed = [result for result in run.results if result.verdict.counts_as == "failed"]
+    lines = []
+    for result in failed[:limit]:
+        wanted = result.expectation.outcome if result.expectation else result.instance.case.expect
+        line = f"{result.verdict.value} {result.key}: {result.outcome or printable(result.reason)}, not {' or '.join(wanted)}"
+        if result.repeats:
+            line += f"; {repeated(result)}"
+        if result.details:
+            line += f"; {printable(result.details[0])[:120]}"
+        lines.append(line)
+    if len(failed) > limit:
+        lines.append(f"and {len(failed) - limit} more that are not as required")
+    return lines + [f"STALE {run.expectations}: {line}" for line in run.stale[:limit]]
+
+
+def race_lines(run: "Run") -> list[str]:
+    return [
+        f"XFLAKY {result.key}: {result.outcome}, {repeated(result)}; recorded race ({result.race.rate}): {result.race.reason}"
+        for result in run.results
+        if result.race is not None
+    ]
 
 
 def again(result: Result, run: "Run") -> str:
@@ -145,10 +180,10 @@ def write(run: Run, stream: TextIO = sys.stdout, verbose: bool = False, totals: 
     for reason, count in errors.items():
         if count > ERRORS_SHOWN:
             stream.write(f"ERROR {count - ERRORS_SHOWN} more cases: {reason}\n")
-    for line in run.stale:
-        stream.write(f"STALE {run.expectations}: {line}\n")
     _summary(run, stream)
     if totals:
+        for line in brief_lines(run):
+            stream.write(line + "\n")
         stream.write(totals_line(run.totals) + "\n")
 
 
@@ -170,6 +205,8 @@ def _summary(run: Run, stream: TextIO) -> None:
     lenient = sum(1 for result in run.results if result.verdict is Verdict.PASS_LENIENT)
     if known:
         stream.write(f"{known} known deviations, each exactly as recorded in {run.expectations}, count as passed\n")
+    for line in race_lines(run):
+        stream.write(line + "\n")
     if lenient:
         stream.write(f"{lenient} passed leniently: what was seen is tolerated, not asked for (--strict refuses it)\n")
     slow = sorted((r for r in run.results if r.duration > 1.0), key=lambda r: -r.duration)[:5]
