@@ -299,6 +299,15 @@ void goipci_connection_notice(goipci_connection *connection, unsigned events)
     }
 }
 
+/* Each message of a handshake is read alone, so that a peer that sends several at once does not
+ * have all their costs in one turn. */
+static size_t handshake_room(const goipci_connection *connection, size_t capacity)
+{
+    const size_t missing = goipci_handshake_missing(connection->session);
+
+    return missing > 0 && missing < capacity ? missing : capacity;
+}
+
 /* Reads once into the session. */
 static goipc_error fill_input(goipci_connection *connection, int *system_error)
 {
@@ -309,6 +318,9 @@ static goipc_error fill_input(goipci_connection *connection, int *system_error)
 
     if (error != GOIPC_ERROR_OK) {
         return error;
+    }
+    if (connection->phase == GOIPCI_PHASE_HANDSHAKE) {
+        capacity = handshake_room(connection, capacity);
     }
     error = stream->functions->read(stream, in, capacity, &size, system_error);
     /* A short read means that there was no more. */

@@ -13,10 +13,11 @@ typedef struct goipci_connection goipci_connection;
 
 /* The lists a connection can be on, each at most once at a time. */
 typedef enum goipci_list_kind {
-    GOIPCI_LIST_PHASE,  /* handshaking, open or leaving */
-    GOIPCI_LIST_READY,  /* wants a turn of the reading thread */
-    GOIPCI_LIST_WARM,   /* holds memory that an idle connection does not need */
-    GOIPCI_LIST_QUEUED, /* has output that waits; under the endpoint's lock */
+    GOIPCI_LIST_PHASE,        /* handshaking, open or leaving */
+    GOIPCI_LIST_READY_CLIENT, /* open, and wants a turn of the reading thread */
+    GOIPCI_LIST_READY_OTHER,  /* not open, and wants one */
+    GOIPCI_LIST_WARM,         /* holds memory that an idle connection does not need */
+    GOIPCI_LIST_QUEUED,       /* has output that waits; under the endpoint's lock */
     GOIPCI_LIST_COUNT,
 } goipci_list_kind;
 

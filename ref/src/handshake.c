@@ -322,3 +322,16 @@ goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
     }
     return GOIPC_ERROR_OK;
 }
+
+size_t goipci_handshake_missing(const goipc_session *session)
+{
+    const message_row *row;
+
+    if (session->step == GOIPCI_STEP_FRAMES) {
+        return 0;
+    }
+    row = &rows[session->step];
+    assert(row->writer != session->role && (session->encrypted || !row->only_encrypted));
+    return (session->encrypted ? row->size_encrypted : row->size_plain) -
+           goipci_buffer_size(&session->in);
+}

@@ -81,6 +81,10 @@ bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12])
 
 /* --- session.c: for connection.c only --------------------------------------------------------- */
 
+/* How many bytes the message of the handshake that is being received still lacks, or 0 once the
+ * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
+size_t goipci_handshake_missing(const goipc_session *session);
+
 /* Sends a large plain message without copying it: writes the 8 bytes that precede the data on the
  * wire to `head` and counts the message as sent; the caller writes head, then data. Errors as for
  * goipc_session_send; WOULD_BLOCK while output is queued; STATE for an encrypted session. */

@@ -2,11 +2,18 @@
 /*
  * A server: one listener, many connections, one reading thread that drives them all.
  *
- * read takes turns. Connections that may have something stand in `ready`, first come first served;
- * a turn gives one message (a few in a batch read) or at most one read from the stream, then the
- * connection goes to the end of the queue. When nobody is left, or after TURN_COUNT_MAX turns, the
- * poller is asked who else is ready, so neither a flood on one connection nor many busy ones keep
- * new clients, deadlines or an interrupt waiting.
+ * read takes turns. Clients that may have something stand in `ready_clients`, first come first
+ * served; a turn gives one message (a few in a batch read) or at most one read from the stream,
+ * then the client goes to the end of the queue. When nobody is left, or after TURN_COUNT_MAX turns,
+ * the poller is asked who else is ready, so neither a flood on one connection nor many busy ones
+ * keep new clients, deadlines or an interrupt waiting.
+ *
+ * Whoever is not a client, yet or any more, stands in `ready_others`, and accepting is one more
+ * turn of theirs. A turn of a handshake may cost a thousand times that of a message, so they come
+ * when no client is ready, one at a time, and before each the poller is asked whether a client is
+ * ready by now: a client waits for one step of one handshake, however many there are. Where clients
+ * are always ready, the others have a turn every OTHER_PAUSE_MS, but only after every client that
+ * was ready has had one: nobody is kept out by a flood.
  *
  * A connection that has not finished its handshake does not take a client's place, so that silent
  * ones keep nobody out. When all places are taken, new connections are closed at once, unless the
@@ -22,8 +29,11 @@
 
 enum {
     TURN_COUNT_MAX = 64,
-    READY_COUNT = 64,      /* told by one look at the poller */
-    ACCEPT_COUNT_MAX = 64, /* in a row */
+    READY_COUNT = 64,      /* told by one question to the poller */
+    LOOK_COUNT_MAX = 8,    /* questions in a row while each answer is full */
+    OTHER_PAUSE_MS = 4,    /* at most, between turns of those that are not clients */
+    ACCEPT_COUNT_MAX = 8,  /* in one turn, each at the cost of some messages */
+    EXPIRE_COUNT_MAX = 8,  /* likewise */
     PENDING_MAX = 128,     /* handshakes at once, beside one for each client that may come */
     LEAVING_MAX = 128,     /* then the oldest is cut off */
     WARM_MAX = 16,         /* connections that keep their buffers */
@@ -49,9 +59,14 @@ struct goipc_server {
     int64_t accept_again_ms; /* 0: the listener is watched */
     goipci_list handshaking;
     goipci_list leaving;
-    goipci_list ready;
+    goipci_list ready_clients;
+    goipci_list ready_others;
     goipci_list warm;
     unsigned turns;
+    bool has_looked;          /* at the poller, since the last turn of others */
+    int64_t other_due_ms;     /* when others have a turn although clients are ready */
+    size_t other_round_left;  /* turns until it is the listener's */
+    size_t client_round_left; /* turns until others may have one although clients are ready */
     goipc_client_id last_id;
 
     /* Under endpoint.lock; the reading thread, which alone changes them, may look without. */
@@ -205,7 +220,8 @@ static void init_lists(goipc_server *server)
     server->handshaking.kind = GOIPCI_LIST_PHASE;
     server->clients.kind = GOIPCI_LIST_PHASE;
     server->leaving.kind = GOIPCI_LIST_PHASE;
-    server->ready.kind = GOIPCI_LIST_READY;
+    server->ready_clients.kind = GOIPCI_LIST_READY_CLIENT;
+    server->ready_others.kind = GOIPCI_LIST_READY_OTHER;
     server->warm.kind = GOIPCI_LIST_WARM;
 }
 
@@ -286,10 +302,22 @@ static int64_t leave_deadline(const goipc_server *server)
 static void dispose(goipc_server *server, goipci_list *phase, goipci_connection *connection)
 {
     goipci_list_remove(phase, connection);
-    goipci_list_remove(&server->ready, connection);
+    goipci_list_remove(&server->ready_clients, connection);
+    goipci_list_remove(&server->ready_others, connection);
     goipci_list_remove(&server->warm, connection);
     goipci_connection_forget(connection);
     goipci_connection_drop(connection);
+}
+
+/* Queues a connection for a turn, unless it waits for one already. */
+static void make_ready(goipc_server *server, goipci_connection *connection)
+{
+    goipci_list *list =
+        connection->phase == GOIPCI_PHASE_OPEN ? &server->ready_clients : &server->ready_others;
+
+    if (!connection->links[list->kind].is_on) {
+        goipci_list_append(list, connection);
+    }
 }
 
 /* Nothing is freed here: messages of this very read may lie in the session's memory. */
@@ -297,9 +325,8 @@ static void begin_to_leave(goipc_server *server, goipci_connection *connection, 
 {
     goipci_connection_leave(connection, why, leave_deadline(server));
     goipci_list_append(&server->leaving, connection);
-    if (goipci_connection_linger(connection, goipci_system_clock_ms()) &&
-        !connection->links[GOIPCI_LIST_READY].is_on) {
-        goipci_list_append(&server->ready, connection); /* its next turn ends it */
+    if (goipci_connection_linger(connection, goipci_system_clock_ms())) {
+        make_ready(server, connection); /* its next turn ends it */
     }
 }
 
@@ -344,8 +371,8 @@ static void call_waiting(goipc_server *server)
     while (at != NULL && !at->awaits_place) {
         at = at->links[GOIPCI_LIST_PHASE].next;
     }
-    if (at != NULL && !at->links[GOIPCI_LIST_READY].is_on) {
-        goipci_list_append(&server->ready, at);
+    if (at != NULL) {
+        make_ready(server, at);
     }
 }
 
@@ -509,16 +536,20 @@ static int64_t next_deadline(const goipc_server *server)
 
 static void expire(goipc_server *server)
 {
+    int count = 0;
     int64_t now_ms;
 
     if (next_deadline(server) == INT64_MAX) {
         return;
     }
     now_ms = goipci_system_clock_ms();
-    while (server->handshaking.first != NULL && server->handshaking.first->deadline_ms <= now_ms) {
+    /* Those that are left over are due at once, but after the clients that are ready. */
+    while (server->handshaking.first != NULL && server->handshaking.first->deadline_ms <= now_ms &&
+           count++ < EXPIRE_COUNT_MAX) {
         refuse(server, server->handshaking.first, GOIPC_ERROR_HANDSHAKE_TIMEOUT, 0);
     }
-    while (server->leaving.first != NULL && server->leaving.first->deadline_ms <= now_ms) {
+    while (server->leaving.first != NULL && server->leaving.first->deadline_ms <= now_ms &&
+           count++ < EXPIRE_COUNT_MAX) {
         dispose(server, &server->leaving, server->leaving.first);
     }
     if (server->accept_again_ms != 0 && server->accept_again_ms <= now_ms) {
@@ -540,14 +571,20 @@ static void dispatch(goipc_server *server, const goipci_ready *ready, size_t cou
             continue;
         }
         goipci_connection_notice(connection, ready[i].events);
-        if (!connection->links[GOIPCI_LIST_READY].is_on) {
-            goipci_list_append(&server->ready, connection);
-        }
+        make_ready(server, connection);
     }
 }
 
-/* Waits until something is ready, notes it, and sees to new connections and the clock. */
-static goipc_error wait_for_clients(goipc_server *server, int32_t timeout_ms)
+/* Whether anybody waits for a turn. */
+static bool has_work(const goipc_server *server)
+{
+    return server->ready_clients.first != NULL || server->ready_others.first != NULL ||
+           server->listener_ready;
+}
+
+/* Waits until something is ready, or only looks when somebody is already; notes who, and sees to
+ * the clock. */
+static goipc_error wait_for_work(goipc_server *server, int32_t timeout_ms)
 {
     goipci_ready ready[READY_COUNT];
     size_t count;
@@ -556,16 +593,27 @@ static goipc_error wait_for_clients(goipc_server *server, int32_t timeout_ms)
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    server->turns = 0;
-    timeout_ms = goipci_timeout_min(timeout_ms, goipci_deadline_left(next_deadline(server)));
-    error = goipci_poller_wait(server->endpoint.poller, timeout_ms, ready, READY_COUNT, &count);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
+    timeout_ms = has_work(server)
+                     ? 0
+                     : goipci_timeout_min(timeout_ms, goipci_deadline_left(next_deadline(server)));
+    /* A full answer may hide a client behind many others. The poller goes round: it does not name
+     * anybody twice before it has named all. */
+    for (int i = 0; i < LOOK_COUNT_MAX; i++) {
+        error = goipci_poller_wait(server->endpoint.poller, timeout_ms, ready, READY_COUNT, &count);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+        dispatch(server, ready, count);
+        if (count < READY_COUNT) {
+            break;
+        }
+        timeout_ms = 0;
     }
-    dispatch(server, ready, count);
     expire(server);
-    if (server->listener_ready) {
-        accept_waiting(server);
+    server->turns = 0;
+    if (!server->has_looked) {
+        server->has_looked = true;
+        server->client_round_left = server->ready_clients.count;
     }
     return GOIPC_ERROR_OK;
 }
@@ -679,21 +727,16 @@ static bool has_more(const goipci_connection *connection)
     return connection->readable || goipci_session_has_event(connection->session);
 }
 
-/* Gives the first in the queue its turn: up to `capacity` messages. */
-static size_t serve_first(goipc_server *server, goipc_message *messages, size_t capacity)
+/* Gives the first client in the queue its turn: up to `capacity` messages. */
+static size_t serve_client(goipc_server *server, goipc_message *messages, size_t capacity)
 {
-    goipci_connection *connection = server->ready.first;
+    goipci_connection *connection = server->ready_clients.first;
     size_t count = 0;
     turn result;
 
-    goipci_list_remove(&server->ready, connection);
+    goipci_list_remove(&server->ready_clients, connection);
     server->turns++;
-    if (connection->phase >= GOIPCI_PHASE_FLUSHING) {
-        if (goipci_connection_linger(connection, goipci_system_clock_ms())) {
-            dispose(server, &server->leaving, connection);
-        }
-        return 0;
-    }
+    server->client_round_left -= server->client_round_left > 0 ? 1 : 0;
     keep_warm(server, connection);
     capacity = capacity < BATCH_TURN_MAX ? capacity : BATCH_TURN_MAX;
     do {
@@ -703,38 +746,86 @@ static size_t serve_first(goipc_server *server, goipc_message *messages, size_t 
     } while (result == TURN_MESSAGE && count < capacity &&
              goipci_session_has_event(connection->session));
     if (result == TURN_MORE || (result == TURN_MESSAGE && has_more(connection))) {
-        goipci_list_append(&server->ready, connection);
+        make_ready(server, connection);
     }
     return count;
 }
 
-/* Everything that can be had without waiting, until there is at least one message. After the first
- * message only the round goes on that has begun: no connection is served twice in one read, since
- * reading more may move what it gave. */
-static goipc_error gather(goipc_server *server, goipc_message *messages, size_t capacity,
-                          size_t *count)
+/* A turn of whoever is first of the others: one step of a handshake, which may make a client of it,
+ * or one of leaving. */
+static size_t serve_connection(goipc_server *server, goipc_message *message)
 {
-    size_t round_left = server->ready.count;
+    goipci_connection *connection = server->ready_others.first;
+    turn result;
 
-    while (*count < capacity && server->ready.first != NULL) {
-        if (round_left == 0 || server->turns >= TURN_COUNT_MAX) {
-            goipc_error error = GOIPC_ERROR_OK;
+    goipci_list_remove(&server->ready_others, connection);
+    if (connection->phase >= GOIPCI_PHASE_FLUSHING) {
+        if (goipci_connection_linger(connection, goipci_system_clock_ms())) {
+            dispose(server, &server->leaving, connection);
+        }
+        return 0;
+    }
+    result = take_turn(server, connection, message);
+    if (result == TURN_MESSAGE) {
+        keep_warm(server, connection);
+    }
+    if (result == TURN_MORE || (result == TURN_MESSAGE && has_more(connection))) {
+        make_ready(server, connection);
+    }
+    return result == TURN_MESSAGE ? 1 : 0;
+}
 
-            if (*count > 0) {
+/* One turn of those that are not clients; after everybody's it is the listener's. */
+static size_t serve_other(goipc_server *server, goipc_message *message)
+{
+    size_t count = 0;
+
+    if (server->listener_ready &&
+        (server->other_round_left == 0 || server->ready_others.first == NULL)) {
+        accept_waiting(server);
+        server->other_round_left = server->ready_others.count;
+    } else {
+        server->other_round_left -= server->other_round_left > 0 ? 1 : 0;
+        count = serve_connection(server, message);
+    }
+    server->has_looked = false;
+    server->other_due_ms = goipci_system_clock_ms() + OTHER_PAUSE_MS;
+    return count;
+}
+
+/* The clock is asked only where clients and others are ready at once. */
+static bool is_turn_of_others(const goipc_server *server)
+{
+    if (!server->has_looked || (server->ready_others.first == NULL && !server->listener_ready)) {
+        return false;
+    }
+    return server->ready_clients.first == NULL ||
+           (server->client_round_left == 0 && server->other_due_ms <= goipci_system_clock_ms());
+}
+
+/* What can be had before the next look at the poller. After the first message only the round goes
+ * on that has begun: no connection is served twice in one read, since reading more may move what it
+ * gave. */
+static size_t gather(goipc_server *server, goipc_message *messages, size_t capacity)
+{
+    size_t round_left = server->ready_clients.count;
+    size_t count = 0;
+
+    if (is_turn_of_others(server)) {
+        return serve_other(server, messages);
+    }
+    while (count < capacity && server->ready_clients.first != NULL &&
+           server->turns < TURN_COUNT_MAX) {
+        if (round_left == 0) {
+            if (count > 0) {
                 break;
             }
-            if (server->turns >= TURN_COUNT_MAX) {
-                error = wait_for_clients(server, 0);
-            }
-            if (error != GOIPC_ERROR_OK) {
-                return error;
-            }
-            round_left = server->ready.count;
+            round_left = server->ready_clients.count;
         }
         round_left--;
-        *count += serve_first(server, messages + *count, capacity - *count);
+        count += serve_client(server, messages + count, capacity - count);
     }
-    return GOIPC_ERROR_OK;
+    return count;
 }
 
 static goipc_error read_some(goipc_server *server, int32_t timeout_ms, goipc_message *messages,
@@ -745,12 +836,11 @@ static goipc_error read_some(goipc_server *server, int32_t timeout_ms, goipc_mes
     bool looked = false;
     goipc_error error;
 
-    *count = 0;
     tidy(server);
     for (;;) {
-        error = gather(server, messages, capacity, count);
-        if (*count > 0 || error != GOIPC_ERROR_OK) {
-            return *count > 0 ? GOIPC_ERROR_OK : error;
+        *count = gather(server, messages, capacity);
+        if (*count > 0) {
+            return GOIPC_ERROR_OK;
         }
         if (looked && left == 0) {
             return timeout_ms == 0 ? GOIPC_ERROR_WOULD_BLOCK : GOIPC_ERROR_TIMEOUT;
@@ -759,7 +849,7 @@ static goipc_error read_some(goipc_server *server, int32_t timeout_ms, goipc_mes
             deadline_ms = deadline_ms != 0 ? deadline_ms : goipci_deadline_after(timeout_ms);
             left = goipci_deadline_left(deadline_ms);
         }
-        error = wait_for_clients(server, left);
+        error = wait_for_work(server, left);
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
@@ -1067,7 +1157,7 @@ intptr_t goipc_server_poll_fd(goipc_server *server)
 
 int32_t goipc_server_poll_timeout_ms(goipc_server *server)
 {
-    return server->ready.first != NULL ? 0 : goipci_deadline_left(next_deadline(server));
+    return has_work(server) ? 0 : goipci_deadline_left(next_deadline(server));
 }
 
 void goipc_server_interrupt(goipc_server *server)

@@ -585,6 +585,145 @@ static void test_silent_peers_keep_nobody_out(void)
     pair_close(&pair);
 }
 
+/* --- handshakes and clients ------------------------------------------------------------------- */
+
+/* What a step of a handshake brings about: counted, and at that very moment the client that is
+ * connected writes the count, so that there is always a message which came during the last step. */
+typedef struct stepping {
+    test_pair pair;
+    uint32_t steps;
+    bool speaks;
+} stepping;
+
+static void begin_step(stepping *self)
+{
+    self->steps++;
+    if (self->speaks) {
+        EXPECT(goipc_client_write(self->pair.client, 1, &self->steps, sizeof self->steps) ==
+               GOIPC_ERROR_OK);
+    }
+}
+
+static goipc_error stepping_public(void *context, const uint8_t private_key[48],
+                                   uint8_t public_key[97])
+{
+    begin_step(context);
+    return goipc_crypto_default()->p384_public(NULL, private_key, public_key);
+}
+
+static goipc_error stepping_shared(void *context, const uint8_t private_key[48],
+                                   const uint8_t peer_public_key[97], uint8_t shared_x[48])
+{
+    begin_step(context);
+    return goipc_crypto_default()->p384_shared(NULL, private_key, peer_public_key, shared_x);
+}
+
+enum { STRANGER_COUNT = 8, STEPS_EACH = 2 };
+
+/* A connected pair whose server has `self` for a crypto table's context, and strangers that have
+ * sent all of a handshake that can be sent in advance. */
+static void start_stepping(stepping *self, goipc_crypto *crypto, int strangers[STRANGER_COUNT])
+{
+    static const uint8_t private_key[48] = {[47] = 7};
+    const goipc_server_config config = {.clients_max = STRANGER_COUNT + 1,
+                                        .options.crypto = crypto};
+    uint8_t reply_and_key[1 + GOIPC_P384_PUBLIC_SIZE] = {0};
+
+    *self = (stepping){.steps = 0};
+    *crypto = *goipc_crypto_default();
+    EXPECT(crypto->context == NULL); /* the tables of the library need none: this one may have it */
+    EXPECT(crypto->p384_public(NULL, private_key, reply_and_key + 1) == GOIPC_ERROR_OK);
+    crypto->context = self;
+    crypto->p384_public = stepping_public;
+    crypto->p384_shared = stepping_shared;
+    pair_start(&self->pair, config, client_defaults);
+    for (size_t i = 0; i < STRANGER_COUNT; i++) {
+        strangers[i] = raw_connect(self->pair.name);
+        raw_send(strangers[i], reply_and_key, sizeof reply_and_key);
+    }
+    self->steps = 0;
+}
+
+static void end_stepping(stepping *self, const int strangers[STRANGER_COUNT])
+{
+    for (size_t i = 0; i < STRANGER_COUNT; i++) {
+        close(strangers[i]);
+    }
+    pair_close(&self->pair);
+}
+
+/* What a client sends during one step of a handshake is delivered before the next one begins,
+ * however many wait and however much they sent at once. */
+static void test_client_goes_before_handshakes(void)
+{
+    stepping self;
+    goipc_crypto crypto;
+    int strangers[STRANGER_COUNT];
+
+    start_stepping(&self, &crypto, strangers);
+    self.speaks = true;
+    for (uint32_t step = 1; step <= STRANGER_COUNT * STEPS_EACH; step++) {
+        const goipc_message message = server_expect_data(self.pair.server);
+
+        EXPECT(self.steps == step && message_is(&message, 1, &step, sizeof step));
+    }
+    end_stepping(&self, strangers);
+}
+
+/* What an event loop asks before it waits. */
+static bool wants_to_be_read(goipc_server *server)
+{
+    struct pollfd look = {.fd = (int)goipc_server_poll_fd(server), .events = POLLIN};
+
+    return look.fd < 0 || goipc_server_poll_timeout_ms(server) == 0 || poll(&look, 1, 0) == 1;
+}
+
+/* A read that is not to wait does one step at most, and says that there is more to do. */
+static void test_read_without_waiting_does_one_step(void)
+{
+    const int64_t until = test_clock_ms() + PATIENCE_MS;
+    stepping self;
+    goipc_crypto crypto;
+    int strangers[STRANGER_COUNT];
+    goipc_message message;
+
+    start_stepping(&self, &crypto, strangers);
+    while (self.steps < STRANGER_COUNT * STEPS_EACH) {
+        const uint32_t before = self.steps;
+
+        EXPECT(goipc_server_read(self.pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+        EXPECT(self.steps <= before + 1);
+        EXPECT(self.steps == STRANGER_COUNT * STEPS_EACH || wants_to_be_read(self.pair.server));
+        EXPECT(test_clock_ms() < until);
+    }
+    end_stepping(&self, strangers);
+}
+
+/* A client that never stops sending leaves a new one its turns. */
+static void test_flood_keeps_nobody_out(void)
+{
+    static const uint8_t data[1000];
+    const goipc_server_config config = {.clients_max = 2, .options.message_size_max = 4096};
+    const goipc_client_config flooding = {.options.write_timeout_ms = GOIPC_NO_WAIT};
+    const int64_t until = test_clock_ms() + PATIENCE_MS;
+    goipc_client *second;
+    goipc_message message;
+    test_pair pair;
+
+    pair_start(&pair, config, flooding);
+    EXPECT(goipc_client_start(pair.name, NULL, &second) == GOIPC_ERROR_OK);
+    while (goipc_client_status(second) != GOIPC_STATUS_CONNECTED) {
+        EXPECT(test_clock_ms() < until);
+        while (goipc_client_write(pair.client, 1, data, sizeof data) == GOIPC_ERROR_OK) {
+        }
+        (void)!goipc_client_read(second, 0, &message);
+        EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_OK);
+    }
+    goipc_client_close(second);
+    goipc_client_close(pair.client);
+    goipc_server_close(pair.server);
+}
+
 static void test_disconnect(void)
 {
     goipc_client_config config = {.reconnect_off = true};
@@ -832,6 +971,9 @@ int main(void)
     test_refused_peer_is_closed_at_once();
     test_restarted_client_gets_the_place();
     test_silent_peers_keep_nobody_out();
+    test_client_goes_before_handshakes();
+    test_read_without_waiting_does_one_step();
+    test_flood_keeps_nobody_out();
     test_disconnect();
     test_slow_reader_is_bounded(GOIPC_NO_WAIT, GOIPC_ERROR_WOULD_BLOCK);
     test_slow_reader_is_bounded(30, GOIPC_ERROR_TIMEOUT);

@@ -306,6 +306,33 @@ static void test_end_inside_a_handshake_message(void)
     goipc_session_free(client);
 }
 
+/* Whoever reads one message of the handshake at a time is told how much that is. */
+static void test_missing_bytes_of_the_handshake(void)
+{
+    static const size_t sizes[2][3] = {{1, 1, 0}, {1, GOIPC_P384_PUBLIC_SIZE, 1}};
+    goipc_event event;
+
+    for (int encrypted = 0; encrypted < 2; encrypted++) {
+        const goipc_encryption encryption =
+            encrypted != 0 ? GOIPC_ENCRYPTION_REQUIRE : GOIPC_ENCRYPTION_OFF;
+        goipc_session *server = new_session(GOIPC_ROLE_SERVER, encryption, NULL, 0);
+        goipc_session *client = new_session(GOIPC_ROLE_CLIENT, encryption, NULL, 0);
+
+        EXPECT(goipci_handshake_missing(client) == GOIPC_HELLO_SIZE);
+        EXPECT(move_output(server, client, 1) == 1);
+        EXPECT(goipci_handshake_missing(client) == GOIPC_HELLO_SIZE - 1);
+        for (size_t i = 0; i < 3 && sizes[encrypted][i] > 0; i++) {
+            EXPECT(pump(server, client, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+            EXPECT(goipci_handshake_missing(server) == sizes[encrypted][i]);
+            EXPECT(pump(client, server, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+        }
+        EXPECT(event.type == GOIPC_EVENT_CONNECTED);
+        EXPECT(goipci_handshake_missing(server) == 0 && goipci_handshake_missing(client) == 0);
+        goipc_session_free(server);
+        goipc_session_free(client);
+    }
+}
+
 /* --- sealed and hostile ----------------------------------------------------------------------- */
 
 /* Connects a pair and returns what the client sends next, ready to be tampered with. */
@@ -724,6 +751,7 @@ int main(void)
     test_type_zero_is_discarded();
     test_end_at_every_byte();
     test_end_inside_a_handshake_message();
+    test_missing_bytes_of_the_handshake();
     test_every_flipped_bit_of_a_sealed_body_is_refused();
     test_own_frame_and_own_key_sent_back();
     test_invalid_public_keys();
