@@ -2,6 +2,7 @@
 /* HP/1 adapter for the C reference: docs/harness-protocol.md. The main thread reads requests; one
  * more thread reads messages from the endpoint, reports them and echoes. */
 #include "codec.h"
+#include "internal.h" /* for goipci_nonces alone: see scripted_random */
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,10 +12,20 @@
 /* Above this the event carries a digest. */
 enum { DATA_IN_FULL_MAX = 1024, SEED_SIZE = GOIPC_P384_PRIVATE_SIZE };
 
-static goipc_crypto crypto; /* the chosen back end; `random` may be scripted */
+static goipc_crypto crypto; /* the chosen back end with `random` scripted */
 static const goipc_crypto *real_crypto;
-static uint8_t seed[SEED_SIZE];
-static bool seeded;
+
+/* What the hooks of rung 2 have set. */
+static struct {
+    pthread_mutex_t lock;
+    bool has_private_key; /* `private_key` is the next one */
+    uint8_t private_key[SEED_SIZE];
+    bool has_sealed; /* the next connection starts at `sealed` */
+    uint32_t sealed;
+    bool may_fail; /* only `draws_left` more draws succeed */
+    uint32_t draws_left;
+    uint32_t failed; /* draws that have failed */
+} script = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* The one open endpoint: a server or a client, or neither. */
 static struct {
@@ -27,15 +38,37 @@ static struct {
     goipc_client_id connection; /* a client's number for its connection, advanced by each */
 } endpoint = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Gives the seed once where 48 bytes are drawn, which only a private key is. */
-static goipc_error seeded_random(void *context, uint8_t *out, size_t size)
+_Static_assert(offsetof(goipci_nonces, prefix) == 0, "what is drawn is what it begins with");
+
+/* What is drawn tells by its size what it is: 48 bytes are a private key, 8 the first part of a
+ * connection's nonces, behind which stands their counter, already set. Called under the lock. */
+static goipc_error scripted_draw(void *context, uint8_t *out, size_t size)
 {
-    if (seeded && size == SEED_SIZE) {
-        memcpy(out, seed, size);
-        seeded = false;
+    if (script.may_fail && script.draws_left == 0) {
+        script.failed++;
+        return GOIPC_ERROR_RANDOM;
+    }
+    script.draws_left -= script.may_fail ? 1 : 0;
+    if (script.has_private_key && size == SEED_SIZE) {
+        memcpy(out, script.private_key, size);
+        script.has_private_key = false;
         return GOIPC_ERROR_OK;
     }
+    if (script.has_sealed && size == sizeof((goipci_nonces *)0)->prefix) {
+        ((goipci_nonces *)(void *)out)->next = script.sealed;
+        script.has_sealed = false;
+    }
     return real_crypto->random(context, out, size);
+}
+
+static goipc_error scripted_random(void *context, uint8_t *out, size_t size)
+{
+    goipc_error error;
+
+    pthread_mutex_lock(&script.lock);
+    error = scripted_draw(context, out, size);
+    pthread_mutex_unlock(&script.lock);
+    return error;
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -220,8 +253,10 @@ static bool read_options(const cJSON *request, goipc_options *options, goipc_fai
         options->encryption = GOIPC_ENCRYPTION_OPTIONAL;
     } else if (strcmp(encryption, "off") == 0) {
         options->encryption = GOIPC_ENCRYPTION_OFF;
-    } else if (strcmp(encryption, "required") != 0) {
-        reply_error(request, "other", "encryption is required, optional or off");
+    } else if (strcmp(encryption, "required") == 0) {
+        options->encryption = GOIPC_ENCRYPTION_REQUIRE;
+    } else if (strcmp(encryption, "default") != 0) { /* which is what nobody set */
+        reply_error(request, "other", "encryption is required, optional, off or default");
         return false;
     }
     options->message_size_max = (uint32_t)field_number(request, "max_message_size", 0);
@@ -361,9 +396,18 @@ static void close_connection(const cJSON *request)
 static void hello(const cJSON *request)
 {
     static const char *const roles[] = {"server", "client", "codec"};
-    static const char *const caps[] = {"enc",       "plain",        "enc-optional",
-                                       "reconnect", "multi-client", "handshake-timeout",
-                                       "directory", "max-receive",  "hooks.rng"};
+    static const char *const caps[] = {"enc",
+                                       "plain",
+                                       "enc-optional",
+                                       "reconnect",
+                                       "multi-client",
+                                       "handshake-timeout",
+                                       "directory",
+                                       "max-receive",
+                                       "hooks.rng",
+                                       "hooks.sealed",
+                                       "hooks.random-fails",
+                                       "enc-default"};
     cJSON *reply = reply_new(request, true);
     cJSON *implementation = cJSON_AddObjectToObject(reply, "impl");
 
@@ -382,16 +426,41 @@ static void hello(const cJSON *request)
 
 static void set_seed(const cJSON *request)
 {
+    const double sealed = field_number(request, "sealed", 0);
+    uint8_t private_key[SEED_SIZE];
+    const bool has_key = cJSON_HasObjectItem(request, "private_key");
+
     if (cJSON_HasObjectItem(request, "nonces")) {
         reply_unsupported(request, "nonces are a random prefix and a counter");
         return;
     }
-    seeded = field_exact(request, "private_key", seed, sizeof seed);
-    if (seeded) {
-        reply_ok(request);
-    } else {
-        reply_error(request, "other", "private_key is 48 bytes in hexadecimal");
+    if ((has_key && !field_exact(request, "private_key", private_key, sizeof private_key)) ||
+        sealed < 0 || sealed > UINT32_MAX) {
+        reply_error(request, "other", "private_key is 48 bytes in hexadecimal, sealed has 32 bits");
+        return;
     }
+    pthread_mutex_lock(&script.lock);
+    if (has_key) {
+        memcpy(script.private_key, private_key, sizeof private_key);
+        script.has_private_key = true;
+    }
+    script.sealed = (uint32_t)sealed; /* `opened` concerns random nonces, which are not used here */
+    script.has_sealed = cJSON_HasObjectItem(request, "sealed");
+    pthread_mutex_unlock(&script.lock);
+    reply_ok(request);
+}
+
+static void set_random(const cJSON *request)
+{
+    cJSON *reply = reply_new(request, true);
+
+    pthread_mutex_lock(&script.lock);
+    script.may_fail = cJSON_HasObjectItem(request, "draws");
+    script.draws_left = (uint32_t)field_number(request, "draws", 0);
+    cJSON_AddNumberToObject(reply, "failed", script.failed);
+    script.failed = 0;
+    pthread_mutex_unlock(&script.lock);
+    line_write(reply);
 }
 
 static void set_echo(const cJSON *request)
@@ -423,10 +492,10 @@ static void answer(const cJSON *request)
         const char *command;
         void (*answer)(const cJSON *request);
     } rows[] = {
-        {"hello", hello},       {"serve", serve},   {"connect", connect_to_server},
-        {"send", send_message}, {"echo", set_echo}, {"close", close_connection},
-        {"seed", set_seed},     {"decode", decode}, {"encode", encode},
-        {"kdf", kdf},
+        {"hello", hello},       {"serve", serve},       {"connect", connect_to_server},
+        {"send", send_message}, {"echo", set_echo},     {"close", close_connection},
+        {"seed", set_seed},     {"decode", decode},     {"encode", encode},
+        {"kdf", kdf},           {"random", set_random},
     };
     const char *command = field_text(request, "cmd");
 
@@ -453,7 +522,7 @@ static bool choose_crypto(int argc, char **argv)
         return false;
     }
     crypto = *real_crypto;
-    crypto.random = seeded_random;
+    crypto.random = scripted_random;
     return true;
 }
 

@@ -22,8 +22,6 @@ import (
 	ipc "github.com/james-barrow/golang-ipc"
 )
 
-const upstreamVersion = "1.2.4"
-
 // dataInFullMax is the longest message that an event carries as it is; of a longer one the digest is told.
 const dataInFullMax = 1024
 
@@ -157,13 +155,13 @@ func hello(r *request) (object, error) {
 	return object{
 		"hp": 1,
 		"impl": object{
-			"name": "golang-ipc", "version": upstreamVersion, "language": "go",
-			"homepage": "https://github.com/james-barrow/golang-ipc",
-			"issues":   "https://github.com/james-barrow/golang-ipc/issues",
+			"name": libraryName, "version": libraryVersion, "language": "go",
+			"homepage": libraryPage,
+			"issues":   libraryPage + "/issues",
 			"os":       runtime.GOOS, "arch": runtime.GOARCH,
 		},
 		"roles":     []string{"server", "client"},
-		"caps":      []string{"enc", "plain", "enc-optional", "reconnect"},
+		"caps":      capabilities,
 		"isolation": "process",
 	}, nil
 }

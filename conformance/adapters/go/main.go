@@ -41,6 +41,13 @@ func startServer(name, encryption string, messageSizeMax int) (endpoint, error) 
 	if encryption == "optional" {
 		return nil, errUnsupported("a golang-ipc server decides alone whether a connection is encrypted")
 	}
+	if encryption == "default" {
+		server, err := ipc.StartServer(name, nil)
+		if err == nil {
+			afterStart(name)
+		}
+		return server, err
+	}
 	server, err := ipc.StartServer(name, &ipc.ServerConfig{
 		Encryption: encryption == "required",
 		MaxMsgSize: messageSizeMax,
@@ -54,6 +61,9 @@ func startServer(name, encryption string, messageSizeMax int) (endpoint, error) 
 // startClient knows two settings as well: "off" and "optional" are the same to golang-ipc, whose client cannot
 // insist on plain text but follows the server.
 func startClient(name, encryption string, timeout time.Duration) (endpoint, error) {
+	if encryption == "default" {
+		return ipc.StartClient(name, nil)
+	}
 	// RetryTimer counts seconds although its type is time.Duration; 1 is the least it takes.
 	return ipc.StartClient(name, &ipc.ClientConfig{
 		Encryption: encryption == "required",

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What the application is told, and what happens when it closes."""
 
+import time
+
 from .. import codec
 from ..case import ENC, case
+from ..context import Verdictless
+from ..wire import Closed
 
 
 def states(t) -> list[str]:
@@ -304,6 +308,129 @@ def sends_whole(t):
         t.see("altered", "the message is not the one that was sent")
     t.reply_to(closing)
     t.settle_end(peer)
+
+
+DRAIN = 1.0  # seconds that a peer which closes goes on receiving
+
+
+def ask_to_close(t) -> None:
+    if t.role == "server":
+        t.call("close", how="graceful")
+    else:  # which may answer only when it has drained
+        t.subject.control.request("close", t.timeout, how="graceful")
+
+
+def close_gently(t):
+    """A connection that the application has closed and whose end has come; the time is that of the request."""
+    peer = t.open()
+    t.ready(peer)
+    started = time.monotonic()
+    ask_to_close(t)
+    if not peer.wire.ended_within(t.timeout):
+        t.see("wedged", "the connection did not end")
+        return None, started
+    return peer, started
+
+
+@case(
+    "close.no-reset",
+    "Closing with unread bytes does not reset the connection",
+    rung=1,
+    level="should",
+    params={"enc": ENC},
+    config=lambda **_: {"maximum": 1 << 20},
+    reqs="CL-004 CL-003",
+    expect="conforms",
+    tags=("slow",),
+    why="A reset takes messages along that are still on their way, and golang-ipc's server dies of some.",
+    hint="Before the socket is closed read, and drop, what is there.",
+)
+def no_reset(t):
+    data = t.payload(1 << 20)
+    for _ in range(5):
+        peer = t.open()
+        t.ready(peer)
+        # Its echoes find no reader, so that it stops reading: now bytes wait on its side.
+        stuck = False
+        for _ in range(40):
+            t.will_deliver(8, data)
+            stuck = not peer.wire.send_without_reading(peer.frame_of(8, data), 0.25)
+            if stuck:
+                break
+        if not stuck:
+            raise Verdictless("the implementation takes any amount of bytes while its own find no reader")
+        started = time.monotonic()
+        ask_to_close(t)
+        how, rest = peer.wire.wait_end()
+        if how == "eof":
+            return
+        if time.monotonic() < started + DRAIN * 0.9:
+            t.see("malformed", f"the end of the connection is {how}, after {len(rest)} bytes")
+            return
+    raise Verdictless("the machine is too slow: no attempt was over within the second")
+
+
+@case(
+    "close.drains",
+    "After its own end a peer takes what still comes, for a second",
+    rung=1,
+    level="should",
+    params={"enc": ENC},
+    reqs="CL-004",
+    expect="conforms",
+    also="closed",
+    positive=True,
+    why="Who is still writing learns in order that the other side has gone, from its end and not from a failed write.",
+    hint="Shut down the sending direction only, read and drop until the end or for a second, then close.",
+)
+def drains(t):
+    stuck = 0
+    for _ in range(6):
+        peer, started = close_gently(t)
+        if peer is None:
+            return
+        # More than any buffer holds: it has to be read, and nothing of it may reach the application.
+        late = b"".join(peer.frame_of(9, t.payload(60000, index)) for index in range(40))
+        patience = started + DRAIN * 0.9 - time.monotonic()
+        try:
+            if patience > 0 and peer.wire.send_without_reading(late, patience):
+                return
+            stuck += patience > DRAIN / 2
+        except Closed:
+            if time.monotonic() < started + DRAIN * 0.9:
+                t.see("closed", "the connection was closed at once: bytes sent after its end found nobody")
+                return
+        if stuck == 3:
+            t.see("wedged", "what was sent after its end was not read")
+            return
+    raise Verdictless("the machine is too slow: no attempt was over within the second")
+
+
+@case(
+    "close.drains.bounded",
+    "A peer that goes on sending does not keep a closed connection alive",
+    rung=1,
+    level="should",
+    params={"enc": ENC},
+    reqs="CL-004",
+    expect="closed",
+    tags=("dos", "slow"),
+    why="Otherwise whoever is asked to leave decides when.",
+    hint="One second from the end of the own direction, whatever comes meanwhile.",
+)
+def drains_bounded(t):
+    peer, started = close_gently(t)
+    if peer is None:
+        return
+    deadline = started + DRAIN + t.timeout
+    while time.monotonic() < deadline:
+        try:
+            peer.wire.send_without_reading(b"x", 0.0)
+        except Closed:
+            t.see("closed")
+            return
+        time.sleep(0.05)  # the pace of the bytes that keep coming
+    t.see("wedged", f"{deadline - started:.1f} s after it was closed the connection still takes bytes")
 
 
 @case(

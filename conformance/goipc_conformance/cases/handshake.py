@@ -405,7 +405,7 @@ def stall_drip(t):
         peer.check_reply()
     public = peer.make_private().public
     # 96 bytes at 60 ms take 5.8 s: far beyond the deadline, which has to strike on the way.
-    for index in range(int(t.timeout / 0.06)):
+    for index in range(len(public) - 1):
         if peer.wire.ended_within(0.06):
             break
         peer.raw(public[index : index + 1], "one byte of the key")
@@ -554,6 +554,28 @@ def flag_unknown(t):
 
         raise Verdictless("needs an adapter of rung 1")
     greet(t, codec.PROTOCOL_VERSION, t.p.flag, t.p.policy)
+
+
+@case(
+    "hs.encryption.default",
+    "Who asks for nothing gets encryption",
+    rung=1,
+    own_server=True,
+    needs=("enc-default",),
+    level="should",
+    params={"enc": ("on",)},
+    reqs="HS-011 HS-016",
+    expect="conforms reply:2+closed",
+    tags=("security",),
+    why="What nobody thought of must not travel in plain text.",
+    hint="The value that a setting has before anybody sets it is the safe one.",
+)
+def encryption_default(t):
+    if t.role == "server":
+        t.serve(encryption="default")
+        t.exchange(t.open(), 5, b"unasked")
+    else:
+        greet(t, codec.PROTOCOL_VERSION, codec.PLAIN, "default")
 
 
 @case(

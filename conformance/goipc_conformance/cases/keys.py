@@ -202,6 +202,110 @@ def leading_zero(t):
     t.exchange(peer, 5, b"leading zero")
 
 
+def for_zeros(t, theirs: keys.PrivateKey, zeros: int) -> keys.PrivateKey:
+    """A key of ours for an X with so many zero bytes; found before the connection is made, because it takes a while."""
+    return keys.private_key_for_leading_zeros(theirs.public, zeros, keys.scalar_from(t.instance.key, "ours"))
+
+
+def seeded(t) -> keys.PrivateKey:
+    """The private key that the implementation under test will use next."""
+    private = keys.PrivateKey(keys.scalar_from(t.instance.key, "seed"))
+    t.call("seed", private_key=private.scalar.to_bytes(48, "big").hex())
+    return private
+
+
+@case(
+    "key.derivation.known",
+    "A known private key gives the known public key, and whatever X is, the key for it",
+    rung=1,
+    own_server=True,
+    needs=("hooks.rng",),
+    params={"enc": ON, "zeros": (0, 1, 2)},
+    reqs="KD-001 KD-004 KD-011",
+    expect="conforms",
+    why="A private key that is changed before it is used shows nowhere else; nor does what chance rarely brings.",
+    hint="Use the 48 bytes as one big-endian number, as they are.",
+)
+def derivation_known(t):
+    private = seeded(t)
+    ours = for_zeros(t, private, t.p.zeros)
+    if t.role == "server":
+        t.serve()
+    peer = t.begin()
+    peer.private = ours
+    if t.role == "server":
+        peer.handshake(until="client-key")  # whose own choice of a key avoids zeros
+        peer.send_key()
+        peer.derive()
+        peer.read_limit()
+        peer.send_final()
+    else:
+        peer.handshake()
+    if peer.peer_public != private.public:
+        t.see("malformed", "the public key is not that of the private key that was given")
+    t.exchange(peer, 5, b"known")
+    peer.wire.finish(t.timeout)
+    again = t.open()
+    if again.peer_public == private.public:
+        t.see("malformed", "the key was used for a second connection")
+    t.exchange(again, 5, b"another")
+
+
+@case(
+    "key.random-fails",
+    "Without random bytes there is no connection",
+    rung=1,
+    needs=("hooks.random-fails",),
+    params={"enc": ON, "draws": (0, 1)},
+    reqs="KD-003",
+    expect="closed conforms",
+    also="closed+wrong-class",
+    tags=("security",),
+    why="A key or a nonce from zeros, from the clock or from an earlier one is no secret, and nobody notices.",
+    hint="Look at the result of every draw; fail the connection, not the process.",
+)
+def random_fails(t):
+    t.call("random", draws=t.p.draws)
+    complete = False
+    try:
+        peer = t.begin()
+        peer.handshake()
+        complete = True
+    except Closed:
+        pass
+    except Silent:
+        if t.role != "client" or (t.connect_result() or {"ok": True})["ok"]:
+            raise
+    finally:
+        failed = t.call("random").get("failed", 0)
+    if complete and failed:
+        t.see("accepted", f"{failed} draws failed, and the handshake went on")
+    elif complete and not t.p.draws:
+        t.see("accepted", "the handshake was completed without a random byte")
+    elif complete:
+        t.exchange(peer, 5, b"no second draw was needed")
+    elif not failed:
+        t.see("refused", "the connection ended although no draw failed")
+    else:
+        t.see("closed")
+        reply = t.connect_result()
+        # A client may try again, in the hope of random bytes, until its time is over.
+        if reply is not None and t.class_of(reply) not in ("other", "timeout"):
+            t.see("wrong-class", f"connect answered {t.class_of(reply)}, expected other")
+
+
+def zero_byte_or_patience(t):
+    """Connections with their own key chosen, where the client's is known, so that X begins with a zero byte; else with
+    one key of ours, until chance brings such an X."""
+    known = seeded(t) if "hooks.rng" in t.subject.caps else None
+    private = for_zeros(t, known, 1) if known else None
+    for attempt in range(1 if known else 600):
+        peer = t.begin()
+        peer.private = private
+        yield attempt, peer
+        private = peer.private
+
+
 @case(
     "key.derivation.leading-zero-client",
     "Leading zero bytes of X are not part of the hash (client)",
@@ -216,12 +320,8 @@ def leading_zero(t):
     hint="Strip leading zero bytes of X before SHA-256.",
 )
 def leading_zero_client(t):
-    private = None
-    for attempt in range(600):
-        peer = t.begin()
-        peer.private = private
+    for attempt, peer in zero_byte_or_patience(t):
         peer.handshake()
-        private = peer.private
         t.opened()
         if t.words:
             return
@@ -281,12 +381,8 @@ def padded_peer(t):
     hint="When X begins with a zero byte and the limit does not open, try SHA-256 over the 48 bytes once.",
 )
 def padded_server(t):
-    private = None
-    for attempt in range(600):
-        peer = t.begin()
-        peer.private = private
+    for attempt, peer in zero_byte_or_patience(t):
         peer.handshake(until="limit")
-        private = peer.private
         if peer.shared_x[0] != 0:
             peer.wire.close()
             t.forget(peer)

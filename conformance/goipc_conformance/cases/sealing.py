@@ -3,7 +3,7 @@
 
 from .. import codec, keys
 from ..case import case
-from ..wire import Silent
+from ..wire import Closed, Silent
 
 ON = ("on",)
 LENIENT = "ignored"  # golang-ipc's server reports the frame and goes on with the next
@@ -280,6 +280,84 @@ def nonce_form(t):
         peer.wire.finish(t.timeout)
     if len(firsts) < 3:
         t.see("malformed", "the nonces begin alike on several connections")
+
+
+SEALED_MAX = 4294967295  # frames that one side may seal on a connection
+
+
+def counted(t, sealed: int, opened: int = 0):
+    """A connection on which the implementation counts so many frames before its first."""
+    t.call("seed", sealed=sealed, opened=opened)
+    if t.role == "server":
+        t.serve()
+    return t.open()
+
+
+@case(
+    "seal.count.exhausted",
+    "The connection ends rather than seal more than 2^32 - 1 frames",
+    rung=1,
+    own_server=True,
+    needs=("hooks.sealed",),
+    params={"enc": ON},
+    reqs="SE-008 SE-004",
+    expect="closed",
+    also="closed+wrong-class closed+silent",
+    tags=("security",),
+    why="The counter in the nonce would begin again, and with the second frame under a nonce both are readable.",
+    hint="Count what was sealed, the limit included; at 4294967295 the connection has failed.",
+)
+def count_exhausted(t):
+    frames = 4
+    peer = counted(t, SEALED_MAX - frames)
+    for index in range(frames - (t.role == "server")):  # a server has sealed the limit
+        t.exchange(peer, 5, t.payload(8, index))
+    t.send(peer, 6, b"one more")
+    try:
+        peer.receive()
+    except Closed:
+        t.see("closed")
+    else:
+        t.see("accepted", f"another frame was sealed after {SEALED_MAX}")
+        return
+    if not t.wait_events(t.errors):
+        t.see("silent", "no error was reported")
+    elif t.errors()[0].get("class") != "other":
+        t.see("wrong-class", f"the class is {t.errors()[0].get('class')}, expected other")
+
+
+@case(
+    "seal.count.random",
+    "Random nonces end with the connection's 2^32nd frame, counted ones do not",
+    rung=1,
+    own_server=True,
+    needs=("hooks.sealed",),
+    params={"enc": ON},
+    level="should",
+    reqs="SE-009 SE-005 SE-006",
+    expect="conforms",
+    tags=("security",),
+    why="Among 2^32 random nonces two are likely enough the same; a counter is good for all of its 32 bits.",
+    hint="With random nonces count both directions; with a counter use unsigned arithmetic.",
+)
+def count_random(t):
+    left = 8
+    peer = counted(t, sealed=1 << 31, opened=(1 << 31) - left)
+    ended = False
+    for index in range(left):
+        try:
+            t.exchange(peer, 5, t.payload(8, index))
+        except Closed:
+            ended = True
+            break
+    nonces = peer.received_nonces
+    if len(nonces) < 2:
+        t.see("closed", "the connection ended before the form of the nonces could be seen")
+    elif len({nonce[:8] for nonce in nonces}) == 1:
+        if ended:
+            t.see("closed", "the connection ended although its nonces are counted")
+    elif not ended:
+        t.see("accepted", "more than 2^32 frames under random nonces")
 
 
 @case(

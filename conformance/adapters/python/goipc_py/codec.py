@@ -105,11 +105,11 @@ def open_body(key: bytes, body: bytes) -> bytes:
 class Nonces:
     """SE-005: eight bytes drawn once, their first bit for the role, then a counter."""
 
-    def __init__(self, draw, server: bool):
+    def __init__(self, draw, server: bool, count: int = 0):
         prefix = bytearray(draw(8))
         prefix[0] = prefix[0] | 0x80 if server else prefix[0] & 0x7F
         self.prefix = bytes(prefix)
-        self.count = 0
+        self.count = count  # of frames sealed so far
 
     def next(self) -> bytes:
         if self.count >= SEALED_COUNT_MAX:

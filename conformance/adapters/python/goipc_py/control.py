@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """HP/1 on standard input and output: conformance/docs/harness-protocol.md, rungs 1 and 2."""
 
+import errno
 import hashlib
 import itertools
 import json
 import os
 import platform
+import secrets
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,33 @@ from . import __version__, codec, endpoint
 from .codec import Error, Fault, LocalError
 
 CAPS = ["enc", "plain", "enc-optional", "multi-client", "handshake-timeout", "max-receive", "reconnect", "directory"]
-CAPS += ["hooks.rng"]
+CAPS += ["enc-default", "hooks.rng", "hooks.sealed", "hooks.random-fails"]
 SHOWN_MAX = 1024  # above this many bytes an event carries a digest
 RECONNECT_MS = 10000
+
+
+class Random:
+    """The system's random source, which can be told to fail."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._left = None  # how many draws succeed; None: all
+        self._failed = 0
+
+    def draw(self, size: int) -> bytes:
+        with self._lock:
+            if self._left == 0:
+                self._failed += 1
+                raise OSError(errno.EIO, "no random bytes")
+            if self._left is not None:
+                self._left -= 1
+        return secrets.token_bytes(size)
+
+    def script(self, left: int | None) -> int:
+        """Lets so many further draws succeed; how many have failed until now."""
+        with self._lock:
+            failed, self._failed, self._left = self._failed, 0, left
+            return failed
 
 
 class Control:
@@ -30,6 +56,7 @@ class Control:
         self._generation = threading.Event()  # set when the client's endpoint is given up
         self._echo = False
         self._seed = None
+        self._random = Random()
 
     def run(self) -> None:
         for line in self._lines:
@@ -87,15 +114,17 @@ class Control:
         self._echo = request.get("echo", False)
         names = {"max_message_size": "limit_bytes", "handshake_timeout_ms": "handshake_timeout_ms"}
         options = {ours: request[theirs] for theirs, ours in names.items() if theirs in request}
+        if request.get("encryption", "default") != "default":  # else what endpoint.Server does unasked
+            options["encryption"] = "off" if request["encryption"] == "off" else "on"
         self._server = endpoint.Server(
             _name(request),
             self._serve,
             self._handshake_failed,
             directory=request["endpoint"].get("directory", "/tmp"),
-            encryption="off" if request.get("encryption") == "off" else "on",
             clients_max=request.get("clients_max", 1),
             numbers=self._numbers,
             seed=self._take_seed(),
+            draw=self._random.draw,
             **options,
         )
         return {"endpoint": {"transport": "unix", "path": self._server.path}}
@@ -112,7 +141,9 @@ class Control:
         }
         options = {ours: request[theirs] for theirs, ours in names.items() if theirs in request}
         options |= {"directory": request["endpoint"].get("directory", "/tmp")}
-        options |= {"numbers": self._numbers, "cancelled": cancelled}
+        options |= {"numbers": self._numbers, "cancelled": cancelled, "draw": self._random.draw}
+        if options.get("encryption") == "default":
+            del options["encryption"]
 
         def attempt(**more):
             return endpoint.connect(_name(request), **options | more)
@@ -252,9 +283,13 @@ class Control:
     def do_seed(self, request):
         nonces = _bytes(request, "nonces") or b""
         self._seed = {
+            "sealed": request.get("sealed", 0),  # "opened" concerns random nonces, which are not used here
             "private_key": _bytes(request, "private_key"),
             "nonces": [nonces[at : at + codec.NONCE_SIZE] for at in range(0, len(nonces), codec.NONCE_SIZE)],
         }
+
+    def do_random(self, request):
+        return {"failed": self._random.script(request.get("draws"))}
 
     def _take_seed(self):
         seed, self._seed = self._seed, None

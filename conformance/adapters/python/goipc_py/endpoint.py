@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import random
+import secrets
 import select
 import socket
 import threading
@@ -48,13 +49,14 @@ class Server:
         handshake_timeout_ms: int = HANDSHAKE_TIMEOUT_MS,
         numbers=None,
         seed: dict | None = None,
+        draw=secrets.token_bytes,
     ):
         self._limit = check_limit(limit_bytes, True)
         self._serve, self._failed = serve, failed
         self._encryption, self._clients_max = encryption, clients_max
         self._timeout_s = handshake_timeout_ms / 1000
         self._numbers = numbers or itertools.count(1)
-        self._seed = seed
+        self._seed, self._draw = seed, draw
         self._changed = threading.Condition()
         self._connections: list[Connection] = []
         self._waiting = 0
@@ -130,7 +132,7 @@ class Server:
 
     def _enter(self, sock: socket.socket) -> Connection:
         seed, self._seed = self._seed, None
-        session = Session("server", self._encryption, self._limit, seed=seed)
+        session = Session("server", self._encryption, self._limit, draw=self._draw, seed=seed)
         connection = Connection(sock, session, next(self._numbers))
         self._connections.append(connection)
         connection.on_end = lambda: self._leave(connection)
@@ -183,6 +185,7 @@ def connect(
     handshake_timeout_ms: int = HANDSHAKE_TIMEOUT_MS,
     numbers=None,
     seed: dict | None = None,
+    draw=secrets.token_bytes,
     cancelled: threading.Event | None = None,
 ) -> Connection:
     """Connect, trying again until timeout_ms is over; what ends the waiting is the last error."""
@@ -193,7 +196,7 @@ def connect(
     deadline = time.monotonic() + timeout_ms / 1000
     wait_s = RETRY_FIRST_S
     while True:
-        session = Session("client", encryption, limit_bytes, seed=seed)
+        session = Session("client", encryption, limit_bytes, draw=draw, seed=seed)
         try:
             return _attempt(path, session, min(deadline, time.monotonic() + handshake_timeout_ms / 1000), numbers)
         except OSError as error:

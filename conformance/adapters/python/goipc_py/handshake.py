@@ -175,7 +175,7 @@ class Session:
         try:
             private = codec.private_key(seed.get("private_key") or codec.draw_private(self._draw))
             self._nonces = codec.FixedNonces(seed["nonces"]) if seed.get("nonces") else None
-            self._nonces = self._nonces or codec.Nonces(self._draw, self.server)
+            self._nonces = self._nonces or codec.Nonces(self._draw, self.server, seed.get("sealed", 0))
         except Fault:
             raise
         except Exception as error:  # KD-003: whatever the random source raised
