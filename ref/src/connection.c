@@ -612,6 +612,10 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         error = queue_when_there_is_room(connection, &messages[*taken], timeout_ms, &deadline_ms);
         *taken += error == GOIPC_ERROR_OK ? 1 : 0;
     }
+    if (error == GOIPC_ERROR_MESSAGE_LIMIT) {
+        (void)!settle_open(connection); /* what was sealed before goes out if there is room */
+        end_sending(connection, error); /* req: SE-008 */
+    }
     if (atomic_load(&endpoint->corked)) {
         note_queued(connection);
     } else {
