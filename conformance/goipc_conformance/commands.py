@@ -12,6 +12,7 @@ from typing import Any
 
 from . import __version__, expectations, requirements
 from .adapter import choose
+from .adapter.attached import PATIENCE
 from .case import REGISTRY, Instance
 from .confirm import confirm
 from .engine import TIMEOUT, Engine, Interrupted, Settings
@@ -65,6 +66,12 @@ def register_examiners(commands: Any) -> None:
     own = commands.add_parser("project", help="the project's own run: the reference and upstream golang-ipc")
     own.add_argument("--root", default=".", help="the root of the source tree")
     own.add_argument("--reference", metavar="FILE", help="the adapter of the reference, where it is not under build/")
+    own.add_argument(
+        "--only",
+        action="append",
+        choices=importlib.import_module(f"{__package__}.project").IMPLEMENTATIONS,
+        help="judge this one (may be repeated; default: goipc and golang-ipc itself)",
+    )
     add_run_options(own)
     own.set_defaults(function=project_command)
 
@@ -130,7 +137,8 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
         "select",
         nargs="*",
         metavar="SELECT",
-        help="ID globs, server:GLOB, client:GLOB, req:ID, tag:NAME, area:NAME, @file; ! before any excludes",
+        help="ID globs, server:GLOB, client:GLOB, req:ID, tag:NAME, area:NAME, @file; ! before any excludes;\n"
+        "`ref` instead of -- CMD judges the C reference",
     )
     add_target_options(parser)
     parser.add_argument("--role", choices=("server", "client", "codec", "all"), default="all")
@@ -201,11 +209,12 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
     if options.repeats < 0:
         raise Usage("--repeats takes a number of at least 0")
     target = choose.target_from(options.words, options.server, options.client, options.plain)
-    timeout = TIMEOUT * options.timeout_scale
+    scale = PATIENCE / TIMEOUT if target.attach is not None else options.timeout_scale
+    timeout = TIMEOUT * scale
     sample = choose.greet(target, choose.start_patience(timeout))
     settings = Settings(
         seed=str(options.seed),
-        timeout_scale=options.timeout_scale,
+        timeout_scale=scale,
         jobs=options.jobs,
         profile=PROFILES["strict" if options.strict else options.profile],
         stop_at_first=options.stop,
@@ -267,6 +276,9 @@ def is_whole(options: argparse.Namespace) -> bool:
 
 
 def run_command(options: argparse.Namespace) -> int:
+    if "ref" in options.select and not (options.words or options.server or options.client):
+        options.select.remove("ref")
+        options.words = ["ref"]
     instances = chosen(options)
     if options.ladder:
         return importlib.import_module(f"{__package__}.ladder").climb(options, instances)

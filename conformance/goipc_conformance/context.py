@@ -105,6 +105,13 @@ class Context:
         return int(self.config.get("client_maximum", codec.MESSAGE_SIZE_DEFAULT))
 
     @property
+    def handshake_timeout_ms(self) -> int | None:
+        """None for the default, which is also what a debugger needs where the case is not about it."""
+        if self.subject.attached and "handshake-timeout" not in self.case.needs:
+            return None
+        return self.config.get("handshake_timeout_ms")
+
+    @property
     def control(self) -> bool:
         return self.subject.rung >= 1
 
@@ -138,7 +145,7 @@ class Context:
                 encryption=encryption or ("required" if self.encrypted else "off"),
                 maximum=self.maximum if self.maximum != codec.MESSAGE_SIZE_DEFAULT else None,
                 clients_max=self.config.get("clients_max"),
-                handshake_timeout_ms=self.config.get("handshake_timeout_ms"),
+                handshake_timeout_ms=self.handshake_timeout_ms,
                 echo=self.config.get("echo", True),
             )
         )
@@ -223,6 +230,8 @@ class Context:
 
     def stop_and_watch(self) -> None:
         """`stop` has to be answered by an exit with status 0, soon."""
+        if self.subject.attached:
+            raise Verdictless("what was attached to is not ended")
         self.subject.control.request("stop", self.timeout)  # type: ignore[attr-defined]
         exit_ = self.subject.exited(self.timeout)
         if exit_ is None:
@@ -257,7 +266,7 @@ class Context:
                 encryption=policy or ("required" if self.encrypted else "off"),
                 maximum=options.get("client_maximum", self.config.get("client_maximum")),
                 timeout_ms=int(options.get("timeout_ms", self.timeout * 1000 * CONNECT_PATIENCE)),
-                handshake_timeout_ms=self.config.get("handshake_timeout_ms"),
+                handshake_timeout_ms=self.handshake_timeout_ms,
                 reconnect=options.get("reconnect", self.config.get("reconnect")),
                 echo=self.config.get("echo", True),
             )

@@ -8,37 +8,33 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .adapter import reference
 from .adapter.process import StartError
 from .adapter.subject import AdapterError, Died, Hung
 
-PRESETS = ("release", "debug", "suite-release", "asan")
+BINARIES = Path("build") / "conformance" / "bin"
+UPSTREAM, FORK = "golang-ipc-1.2.4", "golang-ipc-joe-at-startupmedia-1.3.5"
+IMPLEMENTATIONS = ("goipc", "goipc-openssl", "goipc-tomcrypt", UPSTREAM, FORK)
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
     name: str
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
     expect: Path | None = None
     jobs: int | None = None
     patience: float = 1.0  # what --timeout-scale is multiplied by
     absent: str = ""  # why it cannot run
 
 
-def find_reference(root: Path) -> Path | None:
-    for preset in PRESETS:
-        path = root / "build" / preset / "conformance" / "goipc-adapter-c"
-        if path.exists():
-            return path
-    return None
-
-
-def find_upstream(root: Path) -> tuple[Path | None, str]:
-    path = root / "build" / "go" / "goipc-adapter-go"
+def find_go_adapter(root: Path, name: str, arguments: tuple[str, ...]) -> tuple[Path | None, str]:
+    """The adapter over golang-ipc or over a fork of it, built afresh; or why there is none."""
+    path = root / "build" / "go" / name
     source = root / "conformance" / "adapters" / "go"
     if shutil.which("go") is None:
         return (path, "") if path.exists() else (None, "go is not installed")
     built = subprocess.run(
-        ["go", "build", "-buildvcs=false", "-o", str(path), "."],
+        ["go", "build", "-buildvcs=false", *arguments, "-o", str(path.resolve()), "."],
         cwd=source,
         capture_output=True,
         text=True,
@@ -67,27 +63,41 @@ def back_end_is_built(adapter: Path, name: str) -> bool:
     return finished.returncode == 0
 
 
-def plan(root: Path, options: argparse.Namespace) -> list[Job]:
+def reference_jobs(root: Path, options: argparse.Namespace) -> list[Job]:
+    adapter = Path(options.reference) if options.reference else reference.built_in(root)
+    if adapter is not None and adapter.exists():
+        adapter = keep(adapter, root / BINARIES)
     jobs = []
-    out = root / "build" / "conformance" / "bin"
-    reference = Path(options.reference) if options.reference else find_reference(root)
-    if reference is not None and reference.exists():
-        reference = keep(reference, out)
     for back_end in ("openssl", "tomcrypt"):
         name = f"goipc-{back_end}"
-        if reference is None or not reference.exists():
-            jobs.append(Job(name, (), absent="the adapter of the reference is not built (libcjson is needed for it)"))
-        elif not back_end_is_built(reference, back_end):
-            jobs.append(Job(name, (), absent=f"the library was built without {back_end}"))
+        if adapter is None or not adapter.exists():
+            jobs.append(Job(name, absent="the adapter of the reference is not built (libcjson is needed for it)"))
+        elif not back_end_is_built(adapter, back_end):
+            jobs.append(Job(name, absent=f"the library was built without {back_end}"))
         else:
             # Nothing of what the reference does right has to be waited for, so that patience costs nothing.
-            jobs.append(Job(name, (str(reference), "--crypto", back_end), patience=3.0))
-    upstream, absent = find_upstream(root)
-    if upstream is not None:
-        upstream = keep(upstream, out)
-    record = root / "conformance" / "expectations" / "golang-ipc-1.2.4.toml"
-    # Upstream waits in vain often; waiting needs no processor, so more cases can wait at the same time.
-    jobs.append(Job("golang-ipc-1.2.4", (str(upstream),) if upstream else (), expect=record, jobs=16, absent=absent))
+            jobs.append(Job(name, (str(adapter), "--crypto", back_end), patience=3.0))
+    return jobs
+
+
+def go_job(root: Path, name: str, program: str, *arguments: str) -> Job:
+    path, absent = find_go_adapter(root, program, arguments)
+    record = root / "conformance" / "expectations" / f"{name}.toml"
+    # golang-ipc often waits in vain; waiting needs no processor, so more cases can wait at the same time.
+    words = (str(keep(path, root / BINARIES)),) if path else ()
+    return Job(name, words, expect=record, jobs=16, absent=absent)
+
+
+def jobs_of(root: Path, options: argparse.Namespace) -> list[Job]:
+    """Forks are asked only by name: they wait even more than golang-ipc itself."""
+    wanted = options.only or ["goipc", UPSTREAM]
+    jobs = []
+    if any(name.startswith("goipc") for name in wanted):
+        jobs += [job for job in reference_jobs(root, options) if "goipc" in wanted or job.name in wanted]
+    if UPSTREAM in wanted:
+        jobs.append(go_job(root, UPSTREAM, "goipc-adapter-go"))
+    if FORK in wanted:
+        jobs.append(go_job(root, FORK, "goipc-adapter-joe", "-modfile=joe-at-startupmedia.mod", "-tags=joe"))
     return jobs
 
 
@@ -103,7 +113,7 @@ def command(options: argparse.Namespace) -> int:
     out = Path("build") / "conformance"
     rows: list[tuple[str, Run | None, str]] = []
     skipped: list[str] = []
-    for job in plan(Path("."), options):
+    for job in jobs_of(Path("."), options):
         if job.absent:
             skipped.append(f"SKIP {job.name}: {job.absent}")
             continue

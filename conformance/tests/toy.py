@@ -170,7 +170,22 @@ def answer(request: dict) -> dict:
     return {"ok": False, "unsupported": True, "reason": f"no {command}"}
 
 
+def speak_on_a_socket() -> None:
+    """`ctl=PATH`: the harness protocol on a socket instead of the standard streams, as a program under a debugger
+    offers it."""
+    for name in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("serving=")):
+        serve({"endpoint": {"name": name}, "encryption": "required", "max_message_size": 65536, "echo": True})
+    for path in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("ctl=")):
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        listener.listen(1)
+        conversation, _ = listener.accept()
+        os.dup2(conversation.fileno(), 0)
+        os.dup2(conversation.fileno(), 1)
+
+
 def main() -> None:
+    speak_on_a_socket()
     if "die" in FAULTS:
         sys.exit(7)
     if "garbage" in FAULTS:

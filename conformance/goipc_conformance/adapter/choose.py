@@ -4,9 +4,10 @@
 import dataclasses
 from collections.abc import Callable
 
+from . import attached, reference
 from .process import StartError, split_command
 from .rung0 import EchoProgram
-from .rung1 import Adapter, AttachedServer
+from .rung1 import Adapter
 from .subject import AdapterError, Died, Hung, Subject
 
 
@@ -18,9 +19,12 @@ class Target:
     server: str | None = None  # rung 0
     client: str | None = None
     plain_only: bool = False
+    attach: str | None = None  # what stands behind `attach:`
 
     @property
     def describe(self) -> str:
+        if self.attach is not None:
+            return f"attach:{self.attach}"
         if self.words:
             return " ".join(self.words)
         return "; ".join(
@@ -29,8 +33,8 @@ class Target:
 
     def maker(self, timeout: float) -> Callable[[str], Subject]:
         def make(role: str) -> Subject:
-            if self.server and self.server.startswith("attach:unix:"):
-                return AttachedServer(self.server.removeprefix("attach:unix:"))
+            if self.attach is not None:
+                return attached.attach(self.attach, self.plain_only)
             if not self.words:
                 return EchoProgram(self.server, self.client, self.plain_only)
             adapter = Adapter(list(self.words), timeout)
@@ -50,12 +54,24 @@ def target_from(words: list[str], server: str | None, client: str | None, plain_
     if words:
         if words[0].startswith("exec:"):
             words = split_command(words[0].removeprefix("exec:")) + words[1:]
-        if words[0].startswith("attach:unix:"):
-            return Target(server=words[0])
+        if words[0].startswith("attach:"):
+            return attached_target(words, plain_only)
+        if words[0] == "ref":
+            words = [str(reference.find()), *words[1:]]
         return Target(words=tuple(words))
     if not server and not client:
         raise StartError("no implementation given: end the command with `-- CMD`, or use --server or --client")
+    if server and server.startswith("attach:"):
+        return attached_target(split_command(server), plain_only)
     return Target(server=server, client=client, plain_only=plain_only)
+
+
+def attached_target(words: list[str], plain_only: bool) -> Target:
+    if len(words) > 1:
+        raise StartError(f"{words[0]} takes no arguments: what runs already is not started")
+    text = words[0].removeprefix("attach:")
+    attached.parse(text)
+    return Target(attach=text, plain_only=plain_only)
 
 
 def start_patience(timeout: float) -> float:

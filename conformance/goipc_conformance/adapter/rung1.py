@@ -4,12 +4,11 @@
 import json
 import os
 import select
-import socket
 import threading
 import time
 from typing import Any
 
-from .process import Exit, Process, StartError
+from .process import Exit, Process
 from .subject import AdapterError, ConnectConfig, Died, Hung, Identity, Pending, ServeConfig, Subject, Unsupported
 
 LINE_MAX = 16 << 20
@@ -37,6 +36,9 @@ class Control:
         while True:
             try:
                 piece = os.read(self._read_fd, 262144)
+            except BlockingIOError:  # where both directions are one socket
+                select.select([self._read_fd], [], [])
+                continue
             except OSError:
                 piece = b""
             if not piece:
@@ -264,30 +266,6 @@ class ServeRefused(Exception):
     def __init__(self, message: str, error_class_: str):
         super().__init__(message)
         self.error_class = error_class_
-
-
-class AttachedServer(Subject):
-    """A server that already runs, perhaps under a debugger; nobody starts or ends it."""
-
-    rung = 0
-    attached = True
-    roles = frozenset({"server"})
-    caps = frozenset({"enc", "plain"})
-    identity = Identity("attached", "unknown")
-
-    def __init__(self, path: str):
-        self._path = path
-
-    def serve(self, config: ServeConfig) -> str:
-        return self._path
-
-    def dial(self, path: str, timeout: float) -> socket.socket | None:
-        from ..wire import connect_unix
-
-        try:
-            return connect_unix(path)
-        except OSError as error:
-            raise StartError(f"cannot connect to {path}: {error.strerror}") from None
 
 
 def _present(**fields: Any) -> dict[str, Any]:
