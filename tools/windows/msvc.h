@@ -7,6 +7,8 @@
 #include <x86intrin.h>
 
 #include <_mingw.h>
+/* Names like tell(), which the library has for itself: gcc hides them in strict C, too. */
+#define NO_OLDNAMES 1
 /* These stand where only gcc takes them. */
 #undef __MINGW_ATTRIB_NORETURN
 #define __MINGW_ATTRIB_NORETURN
@@ -44,6 +46,7 @@
 
 /* Not MSVC's own, but what it would read, too. */
 #if __has_include(<tomcrypt.h>)
+#define LTM_DESC
 #include <tomcrypt.h>
 #endif
 

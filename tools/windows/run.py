@@ -166,54 +166,33 @@ def interop(tally: Tally, args: argparse.Namespace) -> None:
         relay_totals(tally, f"interop ({build.name})", command, 900)
 
 
-@contextlib.contextmanager
-def relay() -> Iterator[str]:
-    """The relay's control port. Ends with its standard input."""
-    with subprocess.Popen(
-        [str(WINE), str(BUILD / "relay.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            word, port = (process.stdout.readline().split() + ["", ""])[:2]
-            if word != "control":
-                raise StepError("the relay did not start")
-            yield port
-        finally:
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
 def suite(tally: Tally, args: argparse.Namespace) -> None:
     for case, reason in NOT_VISIBLE.items():
         tally.skip(f"conformance suite: {case}", reason)
-    with relay() as port:
-        os.environ["GOIPC_RELAY"] = port
-        expectations = ROOT / "conformance" / "expectations" / "goipc-windows.toml"
-        relay_totals(
-            tally,
-            "conformance suite",
-            [
-                Path(sys.executable).with_name("goipc-conformance"),
-                "run",
-                "-q",
-                "-j",
-                "3",
-                "--timeout-scale",
-                "3",
-                "--json",
-                BUILD / "conformance.json",
-                *(["--expect", expectations] if expectations.exists() else []),
-                *(QUICK_CASES if args.quick else ()),
-                *(f"!{case}" for case in NOT_VISIBLE),
-                "--",
-                sys.executable,
-                ROOT / "tools" / "windows" / "adapter.py",
-                STATIC / "conformance" / "goipc-adapter-c.exe",
-            ],
-            1800,
-        )
+    expectations = ROOT / "conformance" / "expectations" / "goipc-windows.toml"
+    relay_totals(
+        tally,
+        "conformance suite",
+        [
+            Path(sys.executable).with_name("goipc-conformance"),
+            "run",
+            "-q",
+            "-j",
+            "3",
+            "--timeout-scale",
+            "3",
+            "--json",
+            BUILD / "conformance.json",
+            *(["--expect", expectations] if expectations.exists() else []),
+            *(QUICK_CASES if args.quick else ()),
+            *(f"!{case}" for case in NOT_VISIBLE),
+            "--",
+            sys.executable,
+            ROOT / "tools" / "windows" / "adapter.py",
+            STATIC / "conformance" / "goipc-adapter-c.exe",
+        ],
+        1800,
+    )
 
 
 STEPS: dict[str, Callable[[Tally, argparse.Namespace], None]] = {
@@ -223,6 +202,7 @@ STEPS: dict[str, Callable[[Tally, argparse.Namespace], None]] = {
     "interop": interop,
     "suite": suite,
 }
+WITHOUT_WINE = {"msvc"}
 
 
 @contextlib.contextmanager
@@ -238,19 +218,43 @@ def alone() -> Iterator[None]:
         yield
 
 
-def wineserver(option: str) -> None:
-    subprocess.run(["wineserver", option], check=False, env=environment(), stderr=subprocess.DEVNULL, timeout=60)
+@contextlib.contextmanager
+def relay() -> Iterator[str]:
+    """The relay, which ends with its standard input; gives its control port."""
+    with subprocess.Popen(
+        [str(WINE), str(BUILD / "relay.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        guard = threading.Timer(START_LIMIT_S, process.kill)
+        guard.start()
+        try:
+            word, port = (process.stdout.readline().split() + ["", ""])[:2]
+            if word != "control":
+                raise StepError("the relay did not start")
+            guard.cancel()
+            yield port
+        finally:
+            guard.cancel()
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def end_wine() -> None:
+    subprocess.run(["wineserver", "-k"], check=False, env=environment(), stderr=subprocess.DEVNULL, timeout=60)
 
 
 @contextlib.contextmanager
 def wine_kept_up() -> Iterator[None]:
-    """One Wine server for the whole run; else each program that starts alone starts Windows first, for seconds."""
-    wineserver("-k")  # and what a run that was killed has left
-    wineserver("-p120")  # seconds without a program; what a killed run leaves ends by itself
+    """The relay runs through all steps: else each program that starts alone starts Windows first, for seconds."""
+    end_wine()  # what a run that was killed has left
     try:
-        yield
+        with relay() as port:
+            os.environ["GOIPC_RELAY"] = port
+            yield
     finally:
-        wineserver("-k")
+        end_wine()
 
 
 def perform(tally: Tally, args: argparse.Namespace, name: str) -> None:
@@ -261,6 +265,22 @@ def perform(tally: Tally, args: argparse.Namespace, name: str) -> None:
     except (StepError, OSError, subprocess.TimeoutExpired) as problem:
         tally.fail(name, str(problem))
     print(f"   {time.monotonic() - start:.0f} s", flush=True)
+
+
+def run_steps(tally: Tally, args: argparse.Namespace) -> None:
+    chosen = [name for name in STEPS if not args.only or name in args.only]
+    under_wine = [name for name in chosen if name not in WITHOUT_WINE]
+    for name in chosen:
+        if name in WITHOUT_WINE:
+            perform(tally, args, name)
+    if not under_wine:
+        return
+    try:
+        with wine_kept_up():
+            for name in under_wine:
+                perform(tally, args, name)
+    except (StepError, OSError, subprocess.TimeoutExpired) as problem:
+        tally.fail("Wine", str(problem))
 
 
 def parse() -> argparse.Namespace:
@@ -282,10 +302,7 @@ def main() -> int:
             return tally.finish()
         tally.check(built.returncode == 0, "build", f"exit status {built.returncode}")
         if built.returncode == 0 and not args.build:
-            with wine_kept_up():
-                for name in STEPS:
-                    if not args.only or name in args.only:
-                        perform(tally, args, name)
+            run_steps(tally, args)
     return tally.finish()
 
 
