@@ -99,6 +99,21 @@ def decode_seeds() -> Iterator[bytes]:
                 yield bytes([chooser]) + setup(PLAIN | SMALL, chunk=7) + said
 
 
+def recording_seeds() -> Iterator[bytes]:
+    """For the command line's decoder: first byte whose the recording is, and whether the key is given."""
+    frames, server, client, with_key = 0, 1, 2, 4
+    for chooser, role in ((server, "server"), (client, "client")):
+        for flags in (0, PLAIN):
+            said = said_by(role, flags)
+            for key in (0, with_key):
+                yield bytes([chooser | key]) + said
+                yield bytes([chooser | key]) + said.hex(" ").encode()
+                yield bytes([frames | key]) + said[-300:]
+        peer = "client" if role == "server" else "server"
+        for _, said in vector_streams(peer):
+            yield bytes([chooser]) + said
+
+
 def cuts_seeds() -> Iterator[bytes]:
     for chooser, peer in ((0, "client"), (1, "server")):
         for flags in (0, PLAIN, ZERO_X, TOMCRYPT | SMALL):
@@ -189,6 +204,7 @@ SEEDS = {
     "cuts": cuts_seeds,
     "differential_crypto": crypto_seeds,
     "differential_decode": decode_seeds,
+    "decode": recording_seeds,
     "negative": negative_seeds,
 }
 

@@ -5,6 +5,8 @@
 
 #include <goipc.h>
 
+#include <stdio.h>
+
 /* Which of two printf families the compiler checks formats for is its own choice on Windows. */
 #if defined(__MINGW32__)
 #define CLI_PRINTF(format_at, first_at) __attribute__((format(gnu_printf, format_at, first_at)))
@@ -53,8 +55,11 @@ int cli_connect(const cli_settings *settings);
 int cli_tap(const cli_settings *settings);
 int cli_decode(const cli_settings *settings);
 
+/* Writes to `out` what settings->from and settings->key make of the bytes, or of the bytes that
+ * they are the hexadecimal digits of, and returns the exit code. `bytes` is overwritten. */
+int cli_decode_bytes(const cli_settings *settings, uint8_t *bytes, size_t size, FILE *out);
 /* The end of a line: the data, or its beginning. */
-void cli_show_data(const uint8_t *data, size_t size);
+void cli_show_data(FILE *out, const uint8_t *data, size_t size);
 /* 0 to 15, or -1. */
 int cli_hex_digit(uint8_t character);
 

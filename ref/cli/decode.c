@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* `goipc decode`: what a recorded stream of one direction says. Everything in it is foreign input.
- * */
+/* What `goipc decode` says of a recorded stream of one direction. Everything in it is foreign
+ * input. */
 #include "cli.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SHOWN_SIZE_MAX = 48 };
 
 typedef struct decoding {
     const cli_settings *settings;
+    FILE *out;
     uint8_t *bytes;
     size_t size;
     size_t at;
     bool encrypted;
-    uint8_t key[GOIPC_KEY_SIZE];
     bool failed;
 } decoding;
 
-void cli_show_data(const uint8_t *data, size_t size)
+/* --- text ------------------------------------------------------------------------------------- */
+
+void cli_show_data(FILE *out, const uint8_t *data, size_t size)
 {
     const size_t shown = size < SHOWN_SIZE_MAX ? size : SHOWN_SIZE_MAX;
     bool text = size > 0;
@@ -30,38 +29,22 @@ void cli_show_data(const uint8_t *data, size_t size)
         text = text && isprint(data[i]);
     }
     if (text) {
-        printf(" \"%.*s\"", (int)shown, (const char *)data);
+        fprintf(out, " \"%.*s\"", (int)shown, (const char *)data);
     } else {
         for (size_t i = 0; i < shown; i++) {
-            printf("%s%02x", i == 0 ? " " : "", data[i]);
+            fprintf(out, "%s%02x", i == 0 ? " " : "", data[i]);
         }
     }
-    puts(shown < size ? "..." : "");
+    fputs(shown < size ? "...\n" : "\n", out);
 }
 
-/* --- reading the file ------------------------------------------------------------------------- */
-
-static uint8_t *read_all(FILE *file, size_t *size)
+int cli_hex_digit(uint8_t character)
 {
-    size_t capacity = 65536;
-    uint8_t *bytes = malloc(capacity);
+    static const char digits[] = "0123456789abcdef";
+    const int lower = 'A' <= character && character <= 'F' ? character + 'a' - 'A' : character;
+    const char *at = memchr(digits, lower, 16);
 
-    *size = 0;
-    while (bytes != NULL) {
-        uint8_t *grown;
-
-        *size += fread(bytes + *size, 1, capacity - *size, file);
-        if (*size < capacity) {
-            return bytes;
-        }
-        capacity *= 2;
-        grown = realloc(bytes, capacity);
-        if (grown == NULL) {
-            free(bytes);
-        }
-        bytes = grown;
-    }
-    return NULL;
+    return at == NULL ? -1 : (int)(at - digits);
 }
 
 /* Hexadecimal with any white space becomes bytes in place; anything else stays as it is. */
@@ -102,7 +85,8 @@ static bool cut_off(decoding *self, const char *what, size_t wanted)
     if (left(self) >= wanted) {
         return false;
     }
-    printf("%08zx  %s: cut off, %zu of %zu bytes\n", self->at, what, left(self), wanted);
+    fprintf(self->out, "%08zx  %s: cut off, %zu of %zu bytes\n", self->at, what, left(self),
+            wanted);
     self->at = self->size;
     self->failed = true;
     return true;
@@ -113,9 +97,9 @@ static void tell_key(decoding *self, const char *what)
     if (cut_off(self, what, GOIPC_P384_PUBLIC_SIZE)) {
         return;
     }
-    printf("%08zx  %s: P-384 point%s, X", self->at, what,
-           self->bytes[self->at] == 4 ? "" : " (not 04: invalid)");
-    cli_show_data(self->bytes + self->at + 1, GOIPC_P384_SHARED_SIZE);
+    fprintf(self->out, "%08zx  %s: P-384 point%s, X", self->at, what,
+            self->bytes[self->at] == 4 ? "" : " (not 04: invalid)");
+    cli_show_data(self->out, self->bytes + self->at + 1, GOIPC_P384_SHARED_SIZE);
     self->at += GOIPC_P384_PUBLIC_SIZE;
 }
 
@@ -128,20 +112,20 @@ static void tell_opened(decoding *self, uint8_t *body, size_t body_size)
     goipc_error error;
 
     if (!self->settings->has_key) {
-        printf("%s, %zu bytes of data, nonce", sealed,
-               body_size - GOIPC_SEAL_OVERHEAD - GOIPC_FRAME_TYPE_SIZE);
-        cli_show_data(body, GOIPC_NONCE_SIZE);
+        fprintf(self->out, "%s, %zu bytes of data, nonce", sealed,
+                body_size - GOIPC_SEAL_OVERHEAD - GOIPC_FRAME_TYPE_SIZE);
+        cli_show_data(self->out, body, GOIPC_NONCE_SIZE);
         return;
     }
     error = goipc_crypto_open_frame(goipc_crypto_default(), self->settings->key, body, body_size,
                                     &type, &data, &data_size);
     if (error != GOIPC_ERROR_OK) {
-        printf("%s: %s\n", sealed, goipc_error_text(error));
+        fprintf(self->out, "%s: %s\n", sealed, goipc_error_text(error));
         self->failed = true;
         return;
     }
-    printf("type %lu, %zu bytes of data", (unsigned long)type, data_size);
-    cli_show_data(data, data_size);
+    fprintf(self->out, "type %lu, %zu bytes of data", (unsigned long)type, data_size);
+    cli_show_data(self->out, data, data_size);
 }
 
 /* One frame. `limit`: it is the server's first, which has no type but a number. */
@@ -156,8 +140,8 @@ static void tell_frame(decoding *self, bool limit)
                                                        &result, &needed, &header);
 
     if (error != GOIPC_ERROR_OK) {
-        printf("%08zx  length %lu: %s\n", self->at, (unsigned long)goipc_wire_get_u32(frame),
-               goipc_error_text(error));
+        fprintf(self->out, "%08zx  length %lu: %s\n", self->at,
+                (unsigned long)goipc_wire_get_u32(frame), goipc_error_text(error));
         self->failed = true;
         self->at = self->size;
         return;
@@ -165,19 +149,21 @@ static void tell_frame(decoding *self, bool limit)
     if (cut_off(self, "frame", needed)) {
         return;
     }
-    printf("%08zx  ", self->at);
+    fprintf(self->out, "%08zx  ", self->at);
     frame += GOIPC_FRAME_LENGTH_SIZE;
     if (limit) {
-        fputs("LIMIT: ", stdout);
+        fputs("LIMIT: ", self->out);
     }
     if (self->encrypted) {
         tell_opened(self, frame, header.body_size);
     } else if (limit) {
-        printf("messages of at most %lu bytes\n", (unsigned long)goipc_wire_get_u32(frame));
+        fprintf(self->out, "messages of at most %lu bytes\n",
+                (unsigned long)goipc_wire_get_u32(frame));
     } else {
-        printf("type %lu, %zu bytes of data", (unsigned long)goipc_wire_get_u32(frame),
-               (size_t)header.body_size - GOIPC_FRAME_TYPE_SIZE);
-        cli_show_data(frame + GOIPC_FRAME_TYPE_SIZE, header.body_size - GOIPC_FRAME_TYPE_SIZE);
+        fprintf(self->out, "type %lu, %zu bytes of data", (unsigned long)goipc_wire_get_u32(frame),
+                (size_t)header.body_size - GOIPC_FRAME_TYPE_SIZE);
+        cli_show_data(self->out, frame + GOIPC_FRAME_TYPE_SIZE,
+                      header.body_size - GOIPC_FRAME_TYPE_SIZE);
     }
     self->at += needed;
 }
@@ -188,8 +174,8 @@ static void tell_server_handshake(decoding *self)
         return;
     }
     self->encrypted = self->bytes[self->at + 1] != 0;
-    printf("%08zx  HELLO: version %d, %s (%d)\n", self->at, self->bytes[self->at],
-           self->encrypted ? "encrypted" : "plain", self->bytes[self->at + 1]);
+    fprintf(self->out, "%08zx  HELLO: version %d, %s (%d)\n", self->at, self->bytes[self->at],
+            self->encrypted ? "encrypted" : "plain", self->bytes[self->at + 1]);
     self->at += GOIPC_HELLO_SIZE;
     if (self->encrypted && left(self) > 0) {
         tell_key(self, "SERVER_KEY");
@@ -208,8 +194,8 @@ static void tell_client_handshake(decoding *self)
         return;
     }
     reply = self->bytes[self->at];
-    printf("%08zx  HELLO_REPLY: %d (%s)\n", self->at, reply,
-           reply < sizeof meanings / sizeof meanings[0] ? meanings[reply] : "refused");
+    fprintf(self->out, "%08zx  HELLO_REPLY: %d (%s)\n", self->at, reply,
+            reply < sizeof meanings / sizeof meanings[0] ? meanings[reply] : "refused");
     self->at += GOIPC_REPLY_SIZE;
     /* What follows a plain server's HELLO is LIMIT_REPLY, 0; a point starts with 04. */
     self->encrypted = left(self) > 0 && self->bytes[self->at] == 4;
@@ -217,30 +203,17 @@ static void tell_client_handshake(decoding *self)
         tell_key(self, "CLIENT_KEY");
     }
     if (left(self) > 0) {
-        printf("%08zx  LIMIT_REPLY: %d\n", self->at, self->bytes[self->at]);
+        fprintf(self->out, "%08zx  LIMIT_REPLY: %d\n", self->at, self->bytes[self->at]);
         self->at += GOIPC_REPLY_SIZE;
     }
 }
 
-int cli_decode(const cli_settings *settings)
+int cli_decode_bytes(const cli_settings *settings, uint8_t *bytes, size_t size, FILE *out)
 {
-    const bool standard = strcmp(settings->name, "-") == 0;
-    decoding self = {.settings = settings, .encrypted = settings->has_key};
-    FILE *file = standard ? stdin : fopen(settings->name, "rb");
+    decoding self = {settings, .out = out, .bytes = bytes, .encrypted = settings->has_key};
 
-    if (file == NULL) {
-        cli_say("cannot read %s: %s", settings->name, strerror(errno));
-        return CLI_EXIT_FAILED;
-    }
-    self.bytes = read_all(file, &self.size);
-    if (!standard) {
-        fclose(file);
-    }
-    if (self.bytes == NULL) {
-        cli_say("%s is too large for memory", settings->name);
-        return CLI_EXIT_FAILED;
-    }
-    undo_hex(self.bytes, &self.size);
+    undo_hex(bytes, &size);
+    self.size = size;
     if (settings->from == CLI_FROM_SERVER) {
         tell_server_handshake(&self);
     } else if (settings->from == CLI_FROM_CLIENT) {
@@ -249,6 +222,5 @@ int cli_decode(const cli_settings *settings)
     while (left(&self) > 0) {
         tell_frame(&self, false);
     }
-    free(self.bytes);
     return self.failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }

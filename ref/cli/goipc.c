@@ -185,15 +185,6 @@ static int take_from(cli_from *from)
     return cli_usage_error("--from takes server or client, not \"%s\"", optarg);
 }
 
-int cli_hex_digit(uint8_t character)
-{
-    static const char digits[] = "0123456789abcdef";
-    const int lower = 'A' <= character && character <= 'F' ? character + 'a' - 'A' : character;
-    const char *at = memchr(digits, lower, 16);
-
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 static int take_key(cli_settings *settings)
 {
     for (size_t i = 0; i < GOIPC_KEY_SIZE && strlen(optarg) == 2 * GOIPC_KEY_SIZE; i++) {

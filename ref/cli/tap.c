@@ -58,7 +58,7 @@ static void tell(goipc_client_id id, const char *arrow, const goipc_message *mes
     print_time();
     printf("client %llu %s server  type %lld, %zu bytes", (unsigned long long)id, arrow,
            (long long)message->type, message->data_size);
-    cli_show_data(message->data, message->data_size);
+    cli_show_data(stdout, message->data, message->data_size);
 }
 
 static void tell_event(goipc_client_id id, const char *what)
