@@ -420,7 +420,6 @@ static void op_send(world *w, fuzz_bytes *bytes)
     const uint8_t fill = fuzz_take_u8(bytes);
     const goipc_error expected = judge_send(w, type, data_size);
     uint8_t *data;
-    uint8_t head[8];
     goipc_error error;
 
     if (w->pending_count == PENDING_MAX) {
@@ -438,8 +437,6 @@ static void op_send(world *w, fuzz_bytes *bytes)
                       w->two_forms && w->settled && w->peer_form == GOIPC_KEY_FORM_FIXED};
     }
     free(data);
-    /* Sending without a copy is for plain sessions. */
-    FUZZ_REQUIRE(goipci_session_send_in_place(w->session, 1, 0, head) == GOIPC_ERROR_STATE);
 }
 
 static void op_trim(world *w, fuzz_bytes *bytes)

@@ -200,13 +200,61 @@ static void scripted_aead_free(void *context, const goipc_allocator *allocator, 
     script->real->aead_free(script->real->context, allocator, aead);
 }
 
+static goipc_error scripted_aead_start(void *context, void *aead, const uint8_t nonce[12],
+                                       bool opens)
+{
+    fuzz_script *script = context;
+
+    return fails(script) ? GOIPC_ERROR_CRYPTO
+                         : script->real->aead_start(script->real->context, aead, nonce, opens);
+}
+
+static goipc_error scripted_aead_update(void *context, void *aead, const uint8_t *in,
+                                        size_t in_size, uint8_t *out)
+{
+    fuzz_script *script = context;
+
+    return fails(script) ? GOIPC_ERROR_CRYPTO
+                         : script->real->aead_update(script->real->context, aead, in, in_size, out);
+}
+
+static goipc_error scripted_aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    fuzz_script *script = context;
+
+    return fails(script) ? GOIPC_ERROR_CRYPTO
+                         : script->real->aead_finish_seal(script->real->context, aead, tag);
+}
+
+static goipc_error scripted_aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    fuzz_script *script = context;
+
+    return fails(script) ? GOIPC_ERROR_CRYPTO
+                         : script->real->aead_finish_open(script->real->context, aead, tag);
+}
+
 void fuzz_script_init(fuzz_script *script, const goipc_crypto *real, const uint8_t *private_key,
                       uint8_t nonce_fill)
 {
     *script = (fuzz_script){
-        .table = {"scripted", script, scripted_random, scripted_public, scripted_shared,
-                  scripted_sha256, scripted_aead_new, scripted_aead_seal, scripted_aead_open,
-                  scripted_aead_free},
+        .table =
+            {
+                .name = "scripted",
+                .context = script,
+                .random = scripted_random,
+                .p384_public = scripted_public,
+                .p384_shared = scripted_shared,
+                .sha256 = scripted_sha256,
+                .aead_new = scripted_aead_new,
+                .aead_seal = scripted_aead_seal,
+                .aead_open = scripted_aead_open,
+                .aead_free = scripted_aead_free,
+                .aead_start = scripted_aead_start,
+                .aead_update = scripted_aead_update,
+                .aead_finish_seal = scripted_aead_finish_seal,
+                .aead_finish_open = scripted_aead_finish_open,
+            },
         .real = real,
         .private_key = private_key,
         .nonce_fill = nonce_fill,

@@ -273,6 +273,20 @@ typedef struct goipc_crypto {
 
     /* Wipes and releases; NULL is allowed. */
     void (*aead_free)(void *context, const goipc_allocator *allocator, void *aead);
+
+    /* The same in parts, so that a large message can be on its way while it is being sealed or
+     * opened. All four, or NULL: then every message is sealed and opened as a whole. One message at
+     * a time per object; aead_start, aead_seal and aead_open forget one that was not finished. */
+
+    /* Begins a message: its type, then its data. */
+    goipc_error (*aead_start)(void *context, void *aead, const uint8_t nonce[12], bool opens);
+    /* The next part (`in == out` is allowed): a multiple of 16 bytes, or the last one. What was
+     * opened MUST NOT be used before aead_finish_open has said OK. */
+    goipc_error (*aead_update)(void *context, void *aead, const uint8_t *in, size_t in_size,
+                               uint8_t *out);
+    goipc_error (*aead_finish_seal)(void *context, void *aead, uint8_t tag[16]);
+    /* On DECRYPT the caller wipes what the updates gave. */
+    goipc_error (*aead_finish_open)(void *context, void *aead, const uint8_t tag[16]);
 } goipc_crypto;
 
 /* Static tables. openssl gives NULL where the library was built without it, or where the OpenSSL

@@ -9,6 +9,11 @@
  * thread that has to wait for room waits for this one stream, without the lock, so that nobody
  * waits for it.
  *
+ * A large message is lent: it goes from its writer's memory, part by part, while the writer waits
+ * inside its call. Whoever sends output meanwhile goes on with it from there. Before anything else
+ * is queued, and before the writer leaves, what is still lent is copied (keep_lent), so that every
+ * message is in order and no memory is used after it was given back.
+ *
  * When the sending half fails, `end` says why, what was queued is dropped, and the stream is
  * finished: the driving thread still gives the application what the peer had sent, and then comes
  * to its end.
@@ -18,9 +23,8 @@
 #include <assert.h>
 
 enum {
-    IN_PLACE_SIZE_MIN = 16 * 1024, /* from here on copying costs more than a second piece */
-    FLUSH_SLICE_MS = 20,           /* how long one peer is waited for while others wait, too */
-    WAIT_SLICE_MS = 100,           /* a waiting writer looks this often whether all is over */
+    FLUSH_SLICE_MS = 20, /* how long one peer is waited for while others wait, too */
+    WAIT_SLICE_MS = 100, /* a waiting writer looks this often whether all is over */
     DRAIN_SIZE = 16 * 1024,
     DRAIN_READ_COUNT_MAX = 16, /* reads of DRAIN_SIZE in one turn */
 };
@@ -69,7 +73,9 @@ void goipci_list_remove(goipci_list *list, goipci_connection *connection)
 /* Which readiness matters in this phase. */
 static unsigned wanted_events(const goipci_connection *connection)
 {
-    const bool queued = goipci_session_output_size(connection->session) > 0;
+    /* A thread that lends waits for the stream by itself. */
+    const bool queued = goipci_session_has_output(connection->session) &&
+                        !goipci_session_has_lent(connection->session);
     const bool corked = atomic_load(&connection->endpoint->corked);
 
     switch (connection->phase) {
@@ -110,8 +116,8 @@ static goipc_error watch(goipci_connection *connection)
 static void note_queued(goipci_connection *connection)
 {
     goipci_endpoint *endpoint = connection->endpoint;
-    const bool queued = goipci_session_output_size(connection->session) > 0 &&
-                        connection->phase < GOIPCI_PHASE_FLUSHING;
+    const bool queued =
+        goipci_session_has_output(connection->session) && connection->phase < GOIPCI_PHASE_FLUSHING;
 
     if (queued == connection->links[GOIPCI_LIST_QUEUED].is_on) {
         return;
@@ -128,9 +134,6 @@ static void note_queued(goipci_connection *connection)
 /* Nothing can be written any more: forget what was queued, and let the driving thread find out. */
 static void end_sending(goipci_connection *connection, goipc_error why)
 {
-    const uint8_t *out;
-    size_t size;
-
     if (connection->end == GOIPC_ERROR_OK) {
         connection->end = why;
         if (connection->phase <= GOIPCI_PHASE_OPEN) {
@@ -139,8 +142,7 @@ static void end_sending(goipci_connection *connection, goipc_error why)
         }
     }
     if (connection->session != NULL) { /* it may never have come to be */
-        goipc_session_output(connection->session, &out, &size);
-        goipc_session_output_consume(connection->session, size);
+        goipci_session_output_drop(connection->session);
     }
 }
 
@@ -158,23 +160,47 @@ static goipc_error write_pieces(goipci_connection *connection, const goipci_byte
     return error;
 }
 
-/* Writes until the queue is empty (OK) or the stream takes no more (WOULD_BLOCK). */
+/* The output as pieces that are not empty. */
+static goipc_error gather_output(goipci_connection *connection, goipci_bytes pieces[2],
+                                 size_t *piece_count)
+{
+    const uint8_t *bytes[2];
+    size_t sizes[2];
+    const goipc_error error = goipci_session_output_pieces(connection->session, bytes, sizes);
+
+    *piece_count = 0;
+    if (error != GOIPC_ERROR_OK) {
+        end_sending(connection, error); /* half a frame is out */
+        return error;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (sizes[i] > 0) {
+            pieces[(*piece_count)++] = (goipci_bytes){bytes[i], sizes[i]};
+        }
+    }
+    return GOIPC_ERROR_OK;
+}
+
+/* Writes until all output is out (OK) or the stream takes no more (WOULD_BLOCK). */
 static goipc_error push_output(goipci_connection *connection)
 {
-    goipc_error error = GOIPC_ERROR_OK;
-    goipci_bytes piece;
-    size_t size;
+    goipci_bytes pieces[2];
+    size_t piece_count, size;
 
     for (;;) {
-        goipc_session_output(connection->session, &piece.bytes, &piece.size);
-        if (piece.size == 0) {
-            return connection->phase < GOIPCI_PHASE_FLUSHING ? connection->end : GOIPC_ERROR_OK;
-        }
-        error = write_pieces(connection, &piece, 1, &size);
+        goipc_error error = gather_output(connection, pieces, &piece_count);
+
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
-        goipc_session_output_consume(connection->session, size);
+        if (piece_count == 0) {
+            return connection->phase < GOIPCI_PHASE_FLUSHING ? connection->end : GOIPC_ERROR_OK;
+        }
+        error = write_pieces(connection, pieces, piece_count, &size);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+        goipci_session_output_sent(connection->session, size);
     }
 }
 
@@ -476,96 +502,11 @@ static goipc_error judge_sending(const goipci_connection *connection)
                : GOIPC_ERROR_NOT_CONNECTED;
 }
 
-/* A large plain message goes straight from the caller's memory; only what the system does not take
- * at once is copied. */
-static goipc_error send_in_place(goipci_connection *connection, const goipc_outgoing *message)
-{
-    uint8_t head[GOIPC_FRAME_LENGTH_SIZE + GOIPC_FRAME_TYPE_SIZE];
-    const goipci_bytes pieces[2] = {{head, sizeof head}, {message->data, message->data_size}};
-    size_t size = 0;
-    size_t data_done;
-    goipc_error error =
-        goipci_session_send_in_place(connection->session, message->type, message->data_size, head);
-
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    error = write_pieces(connection, pieces, 2, &size);
-    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_WOULD_BLOCK) {
-        return error;
-    }
-    error = GOIPC_ERROR_OK;
-    data_done = size < sizeof head ? 0 : size - sizeof head;
-    if (size < sizeof head) {
-        error = goipci_session_output_append(connection->session, head + size, sizeof head - size);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        error = goipci_session_output_append(connection->session,
-                                             (const uint8_t *)message->data + data_done,
-                                             message->data_size - data_done);
-    }
-    if (error != GOIPC_ERROR_OK) {
-        end_sending(connection, error); /* half a frame is out */
-    }
-    return error;
-}
-
-static goipc_error queue_message(goipci_connection *connection, const goipc_outgoing *message,
-                                 bool corked)
-{
-    goipc_session *session = connection->session;
-
-    if (!corked && message->data_size >= IN_PLACE_SIZE_MIN &&
-        !goipc_session_is_encrypted(session)) {
-        const goipc_error error = push_output(connection); /* what goes first */
-
-        if (error == GOIPC_ERROR_OK) {
-            return send_in_place(connection, message);
-        }
-        if (error != GOIPC_ERROR_WOULD_BLOCK) {
-            return error;
-        }
-    }
-    return goipc_session_send(session, message->type, message->data, message->data_size);
-}
-
 /* settle_output for a writer: once the connection is leaving, its output is the driving thread's.
  * */
 static goipc_error settle_open(goipci_connection *connection)
 {
     return connection->phase < GOIPCI_PHASE_FLUSHING ? settle_output(connection) : connection->end;
-}
-
-static goipc_error queue_when_there_is_room(goipci_connection *connection,
-                                            const goipc_outgoing *message, int32_t timeout_ms,
-                                            int64_t *deadline_ms)
-{
-    const bool corked = atomic_load(&connection->endpoint->corked);
-
-    for (;;) {
-        goipc_error error = judge_sending(connection);
-
-        if (error == GOIPC_ERROR_OK) {
-            error = queue_message(connection, message, corked);
-        }
-        if (error != GOIPC_ERROR_WOULD_BLOCK) {
-            return error;
-        }
-        error = settle_open(connection);
-        if (error == GOIPC_ERROR_OK) {
-            continue; /* all is out, so there is room now */
-        }
-        if (error != GOIPC_ERROR_WOULD_BLOCK || timeout_ms == GOIPC_NO_WAIT) {
-            return error;
-        }
-        if (*deadline_ms == 0) {
-            *deadline_ms = goipci_deadline_after(timeout_ms);
-        }
-        error = wait_for_room(connection, *deadline_ms);
-        if (error != GOIPC_ERROR_OK) {
-            return error;
-        }
-    }
 }
 
 /* Waits until what is queued is out. */
@@ -579,6 +520,101 @@ static goipc_error push_through(goipci_connection *connection, int64_t deadline_
             return error;
         }
         error = wait_for_room(connection, deadline_ms);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
+}
+
+/* How long a call waits, and for what. */
+typedef struct wait_rule {
+    int32_t timeout_ms;
+    int64_t deadline_ms; /* 0 before it is known: the clock is read only by who has to wait */
+    bool through;        /* also until the system has everything */
+} wait_rule;
+
+static int64_t deadline_of(wait_rule *rule)
+{
+    if (rule->deadline_ms == 0) {
+        rule->deadline_ms = goipci_deadline_after(rule->timeout_ms);
+    }
+    return rule->deadline_ms;
+}
+
+/* Ends the loan of a message's memory, whoever lent it. */
+static goipc_error keep_lent(goipci_connection *connection)
+{
+    const goipc_error error = goipci_session_keep_lent(connection->session);
+
+    if (error != GOIPC_ERROR_OK) {
+        end_sending(connection, error); /* half a frame is out */
+    }
+    return error;
+}
+
+/* Sends a large message from the caller's memory. What does not go out in time is queued, so that
+ * being late or interrupted is no failure. */
+static goipc_error lend_message(goipci_connection *connection, const goipc_outgoing *message,
+                                wait_rule *rule)
+{
+    goipc_error error =
+        goipci_session_lend(connection->session, message->type, message->data, message->data_size);
+    goipc_error kept;
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    error = push_output(connection);
+    if (error == GOIPC_ERROR_WOULD_BLOCK && rule->through) {
+        error = push_through(connection, deadline_of(rule));
+    }
+    kept = keep_lent(connection);
+    return goipc_error_classify(error) > GOIPC_ERROR_CLASS_LOCAL ? error : kept;
+}
+
+static goipc_error queue_message(goipci_connection *connection, const goipc_outgoing *message,
+                                 bool corked, wait_rule *rule)
+{
+    goipc_session *session = connection->session;
+    goipc_error error = keep_lent(connection); /* another thread's, which is in the middle of it */
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    if (!corked && goipci_session_pays_lending(session, message->data_size)) {
+        error = push_output(connection); /* what goes first */
+        if (error == GOIPC_ERROR_OK) {
+            return lend_message(connection, message, rule);
+        }
+        if (error != GOIPC_ERROR_WOULD_BLOCK) {
+            return error;
+        }
+    }
+    return goipc_session_send(session, message->type, message->data, message->data_size);
+}
+
+static goipc_error queue_when_there_is_room(goipci_connection *connection,
+                                            const goipc_outgoing *message, wait_rule *rule)
+{
+    const bool corked = atomic_load(&connection->endpoint->corked);
+
+    for (;;) {
+        goipc_error error = judge_sending(connection);
+
+        if (error == GOIPC_ERROR_OK) {
+            error = queue_message(connection, message, corked, rule);
+        }
+        if (error != GOIPC_ERROR_WOULD_BLOCK) {
+            return error;
+        }
+        error = settle_open(connection);
+        if (error == GOIPC_ERROR_OK) {
+            continue; /* all is out, so there is room now */
+        }
+        if (error != GOIPC_ERROR_WOULD_BLOCK || rule->timeout_ms == GOIPC_NO_WAIT) {
+            return error;
+        }
+        error = wait_for_room(connection, deadline_of(rule));
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
@@ -600,8 +636,8 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
                                    size_t count, int32_t timeout_ms, bool through, size_t *taken)
 {
     goipci_endpoint *endpoint = connection->endpoint;
+    wait_rule rule = {.timeout_ms = timeout_ms, .through = through && timeout_ms != GOIPC_NO_WAIT};
     goipc_error error = GOIPC_ERROR_OK;
-    int64_t deadline_ms = 0; /* the clock is read only by who has to wait */
 
     *taken = 0;
     if (!atomic_load(&endpoint->corked)) {
@@ -609,7 +645,7 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
     }
     goipci_lock_take(&connection->lock);
     while (*taken < count && error == GOIPC_ERROR_OK) {
-        error = queue_when_there_is_room(connection, &messages[*taken], timeout_ms, &deadline_ms);
+        error = queue_when_there_is_room(connection, &messages[*taken], &rule);
         *taken += error == GOIPC_ERROR_OK ? 1 : 0;
     }
     if (error == GOIPC_ERROR_MESSAGE_LIMIT) {
@@ -621,9 +657,8 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
     } else {
         goipc_error pushed = settle_open(connection);
 
-        if (pushed == GOIPC_ERROR_WOULD_BLOCK && through && timeout_ms != GOIPC_NO_WAIT) {
-            pushed = push_through(connection, deadline_ms != 0 ? deadline_ms
-                                                               : goipci_deadline_after(timeout_ms));
+        if (pushed == GOIPC_ERROR_WOULD_BLOCK && rule.through) {
+            pushed = push_through(connection, deadline_of(&rule));
         }
         /* Late or interrupted is no failure here: it is queued, and later calls go on with it. */
         if (error == GOIPC_ERROR_OK && goipc_error_classify(pushed) > GOIPC_ERROR_CLASS_LOCAL) {

@@ -443,6 +443,73 @@ static goipc_error test_open(const goipc_crypto *crypto, void *aead)
     return error == GOIPC_ERROR_DECRYPT ? GOIPC_ERROR_OK : GOIPC_ERROR_CRYPTO;
 }
 
+/* Two parts, of one block and of the rest. */
+static goipc_error run_parts(const goipc_crypto *crypto, void *aead, bool opens, const uint8_t *in,
+                             uint8_t *out)
+{
+    goipc_error error = crypto->aead_start(crypto->context, aead, known_nonce, opens);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, in, GOIPCI_AES_BLOCK_SIZE, out);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, in + GOIPCI_AES_BLOCK_SIZE,
+                                    sizeof known_text - GOIPCI_AES_BLOCK_SIZE,
+                                    out + GOIPCI_AES_BLOCK_SIZE);
+    }
+    return error;
+}
+
+static goipc_error test_seal_parts(const goipc_crypto *crypto, void *aead)
+{
+    uint8_t sealed[sizeof known_sealed];
+    uint8_t tag[GOIPC_TAG_SIZE];
+    goipc_error error = run_parts(crypto, aead, false, known_text, sealed);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_finish_seal(crypto->context, aead, tag);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = answer_is(sealed, known_sealed, sizeof sealed);
+    }
+    return error != GOIPC_ERROR_OK ? error : answer_is(tag, known_tag, sizeof tag);
+}
+
+static goipc_error test_open_parts(const goipc_crypto *crypto, void *aead)
+{
+    uint8_t text[sizeof known_text];
+    uint8_t forged_tag[GOIPC_TAG_SIZE];
+    goipc_error error = run_parts(crypto, aead, true, known_sealed, text);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_finish_open(crypto->context, aead, known_tag);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = answer_is(text, known_text, sizeof text);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = run_parts(crypto, aead, true, known_sealed, text);
+    }
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    memcpy(forged_tag, known_tag, sizeof forged_tag);
+    forged_tag[sizeof forged_tag - 1] ^= 1;
+    error = crypto->aead_finish_open(crypto->context, aead, forged_tag);
+    return error == GOIPC_ERROR_DECRYPT ? GOIPC_ERROR_OK : GOIPC_ERROR_CRYPTO;
+}
+
+static goipc_error test_parts(const goipc_crypto *crypto, void *aead)
+{
+    goipc_error error;
+
+    if (crypto->aead_start == NULL) {
+        return GOIPC_ERROR_OK;
+    }
+    error = test_seal_parts(crypto, aead);
+    return error != GOIPC_ERROR_OK ? error : test_open_parts(crypto, aead);
+}
+
 static goipc_error test_aead(const goipc_crypto *crypto)
 {
     const goipc_allocator *allocator = goipci_allocator_or_default(NULL);
@@ -455,6 +522,9 @@ static goipc_error test_aead(const goipc_crypto *crypto)
     error = test_seal(crypto, aead);
     if (error == GOIPC_ERROR_OK) {
         error = test_open(crypto, aead);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = test_parts(crypto, aead);
     }
     crypto->aead_free(crypto->context, allocator, aead);
     return error;

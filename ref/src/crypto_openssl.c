@@ -207,21 +207,55 @@ static void aead_free(void *context, const goipc_allocator *allocator, void *aea
     EVP_CIPHER_CTX_free(aead); /* it wipes the key schedule; NULL is allowed */
 }
 
+/* The steps of one message. Between ERR_set_mark and ERR_pop_to_mark, like all calls of OpenSSL. */
+static goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool opens)
+{
+    const int result = opens ? EVP_DecryptInit_ex2(keyed, NULL, NULL, nonce, NULL)
+                             : EVP_EncryptInit_ex2(keyed, NULL, NULL, nonce, NULL);
+
+    return result == 1 ? GOIPC_ERROR_OK : failure();
+}
+
 /* Runs `in_size` bytes through the cipher, in pieces that an int can count. */
-static bool update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_size, uint8_t *out)
+static goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_size, uint8_t *out)
 {
     while (in_size > 0) {
         const size_t piece = in_size < CHUNK_SIZE_MAX ? in_size : CHUNK_SIZE_MAX;
         int out_size;
 
         if (EVP_CipherUpdate(keyed, out, &out_size, in, (int)piece) != 1) {
-            return false;
+            return failure();
         }
         in += piece;
         out += piece;
         in_size -= piece;
     }
-    return true;
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
+{
+    int final_size;
+
+    if (EVP_EncryptFinal_ex(keyed, tag, &final_size) != 1 ||
+        EVP_CIPHER_CTX_ctrl(keyed, EVP_CTRL_AEAD_GET_TAG, GOIPC_TAG_SIZE, tag) != 1) {
+        return failure();
+    }
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[16])
+{
+    uint8_t expected[GOIPC_TAG_SIZE];
+    uint8_t none[1];
+    int final_size;
+
+    memcpy(expected, tag, sizeof expected); /* the call below takes it without const */
+    if (EVP_CIPHER_CTX_ctrl(keyed, EVP_CTRL_AEAD_SET_TAG, GOIPC_TAG_SIZE, expected) != 1) {
+        return failure();
+    }
+    return EVP_DecryptFinal_ex(keyed, none, &final_size) == 1 ? GOIPC_ERROR_OK
+                                                              : GOIPC_ERROR_DECRYPT;
 }
 
 static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
@@ -231,8 +265,7 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
     const size_t first_size =
         data_size < GOIPCI_BLOCK_DATA_SIZE ? data_size : GOIPCI_BLOCK_DATA_SIZE;
     uint8_t first[GOIPCI_AES_BLOCK_SIZE];
-    goipc_error error = GOIPC_ERROR_OK;
-    int final_size;
+    goipc_error error;
 
     (void)context;
     assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
@@ -244,13 +277,16 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
         memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, first_size);
     }
     ERR_set_mark();
-    if (EVP_EncryptInit_ex2(aead, NULL, NULL, nonce, NULL) != 1 ||
-        !update(aead, first, GOIPC_FRAME_TYPE_SIZE + first_size, out) ||
-        (data_size > first_size &&
-         !update(aead, data + first_size, data_size - first_size, out + GOIPCI_AES_BLOCK_SIZE)) ||
-        EVP_EncryptFinal_ex(aead, tag, &final_size) != 1 ||
-        EVP_CIPHER_CTX_ctrl(aead, EVP_CTRL_AEAD_GET_TAG, GOIPC_TAG_SIZE, tag) != 1) {
-        error = failure();
+    error = start(aead, nonce, false);
+    if (error == GOIPC_ERROR_OK) {
+        error = update(aead, first, GOIPC_FRAME_TYPE_SIZE + first_size, out);
+    }
+    if (error == GOIPC_ERROR_OK && data_size > first_size) {
+        error =
+            update(aead, data + first_size, data_size - first_size, out + GOIPCI_AES_BLOCK_SIZE);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = finish_seal(aead, tag);
     }
     ERR_pop_to_mark();
     goipc_wipe(first, sizeof first);
@@ -260,27 +296,72 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
 static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12], const uint8_t *in,
                              size_t in_size, const uint8_t tag[16], uint8_t *out)
 {
-    uint8_t expected[GOIPC_TAG_SIZE];
-    uint8_t none[1];
-    goipc_error error = GOIPC_ERROR_OK;
-    int final_size;
+    goipc_error error;
 
     (void)context;
     assert(aead != NULL && nonce != NULL && tag != NULL);
     assert((in != NULL && out != NULL) || in_size == 0);
-    memcpy(expected, tag, sizeof expected); /* the call below takes it without const */
     ERR_set_mark();
-    if (EVP_DecryptInit_ex2(aead, NULL, NULL, nonce, NULL) != 1 ||
-        !update(aead, in, in_size, out) ||
-        EVP_CIPHER_CTX_ctrl(aead, EVP_CTRL_AEAD_SET_TAG, GOIPC_TAG_SIZE, expected) != 1) {
-        error = failure();
-    } else if (EVP_DecryptFinal_ex(aead, none, &final_size) != 1) {
-        error = GOIPC_ERROR_DECRYPT;
+    error = start(aead, nonce, true);
+    if (error == GOIPC_ERROR_OK) {
+        error = update(aead, in, in_size, out);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = finish_open(aead, tag);
     }
     ERR_pop_to_mark();
     if (error != GOIPC_ERROR_OK) {
         goipc_wipe(out, in_size);
     }
+    return error;
+}
+
+static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
+{
+    goipc_error error;
+
+    (void)context;
+    assert(aead != NULL && nonce != NULL);
+    ERR_set_mark();
+    error = start(aead, nonce, opens);
+    ERR_pop_to_mark();
+    return error;
+}
+
+static goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                               uint8_t *out)
+{
+    goipc_error error;
+
+    (void)context;
+    assert(aead != NULL && ((in != NULL && out != NULL) || in_size == 0));
+    ERR_set_mark();
+    error = update(aead, in, in_size, out);
+    ERR_pop_to_mark();
+    return error;
+}
+
+static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    goipc_error error;
+
+    (void)context;
+    assert(aead != NULL && tag != NULL);
+    ERR_set_mark();
+    error = finish_seal(aead, tag);
+    ERR_pop_to_mark();
+    return error;
+}
+
+static goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    goipc_error error;
+
+    (void)context;
+    assert(aead != NULL && tag != NULL);
+    ERR_set_mark();
+    error = finish_open(aead, tag);
+    ERR_pop_to_mark();
     return error;
 }
 
@@ -296,6 +377,10 @@ const goipc_crypto *goipci_openssl_table(void)
         .aead_seal = aead_seal,
         .aead_open = aead_open,
         .aead_free = aead_free,
+        .aead_start = aead_start,
+        .aead_update = aead_update,
+        .aead_finish_seal = aead_finish_seal,
+        .aead_finish_open = aead_finish_open,
     };
 
     /* An OpenSSL that is set up without one of these is as good as none. */

@@ -263,13 +263,18 @@ static goipc_error make_shared(void *context, const uint8_t private_key[48],
 
 /* Setting a key builds 64 KiB of tables in 60 microseconds: one state (70 KB) lives as long as its
  * key, and each message only resets it. */
+typedef struct aead_state {
+    gcm_state gcm;
+    int direction; /* of the message that was started in parts */
+} aead_state;
+
 /* Twice a pointer is what every malloc promises; MSVC has no max_align_t in C. */
-_Static_assert(_Alignof(gcm_state) <= 2 * sizeof(void *), "what allocators promise");
+_Static_assert(_Alignof(aead_state) <= 2 * sizeof(void *), "what allocators promise");
 
 static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
                             void **aead)
 {
-    gcm_state *state;
+    aead_state *state;
     goipc_error error;
 
     (void)context;
@@ -278,7 +283,7 @@ static goipc_error aead_new(void *context, const goipc_allocator *allocator, con
     if (state == NULL) {
         return GOIPC_ERROR_MEMORY;
     }
-    error = translate(gcm_init(state, aes_index, key, GOIPC_KEY_SIZE));
+    error = translate(gcm_init(&state->gcm, aes_index, key, GOIPC_KEY_SIZE));
     goipci_wipe_stack();
     if (error != GOIPC_ERROR_OK) {
         goipci_release(allocator, state, sizeof *state);
@@ -291,26 +296,66 @@ static goipc_error aead_new(void *context, const goipc_allocator *allocator, con
 static void aead_free(void *context, const goipc_allocator *allocator, void *aead)
 {
     (void)context;
-    goipci_release(allocator, aead, sizeof(gcm_state));
+    goipci_release(allocator, aead, sizeof(aead_state));
 }
 
-static int start_message(gcm_state *state, const uint8_t nonce[12])
+static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
 {
-    int result = gcm_reset(state);
+    aead_state *state = aead;
+    int result;
 
+    (void)context;
+    assert(aead != NULL && nonce != NULL);
+    state->direction = opens ? GCM_DECRYPT : GCM_ENCRYPT;
+    result = gcm_reset(&state->gcm);
     if (result == CRYPT_OK) {
-        result = gcm_add_iv(state, nonce, GOIPC_NONCE_SIZE);
+        result = gcm_add_iv(&state->gcm, nonce, GOIPC_NONCE_SIZE);
     }
-    /* Without associated data, this only ends the nonce. */
-    return result != CRYPT_OK ? result : gcm_add_aad(state, NULL, 0);
+    if (result == CRYPT_OK) {
+        /* Without associated data, this only ends the nonce. */
+        result = gcm_add_aad(&state->gcm, NULL, 0);
+    }
+    return translate(result);
 }
 
-static int finish_message(gcm_state *state, uint8_t tag[16])
+static goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                               uint8_t *out)
 {
-    unsigned long tag_size = GOIPC_TAG_SIZE;
-    const int result = gcm_done(state, tag, &tag_size);
+    aead_state *state = aead;
+    uint8_t none[1] = {0};
+    /* Even nothing has to be processed, through pointers that are not NULL. The input comes without
+     * const and is not written to. */
+    unsigned char *const from = in_size > 0 ? (unsigned char *)(uintptr_t)in : none;
+    unsigned char *const to = in_size > 0 ? out : none;
+    const bool opens = state->direction == GCM_DECRYPT;
 
-    return result == CRYPT_OK && tag_size != GOIPC_TAG_SIZE ? CRYPT_ERROR : result;
+    (void)context;
+    assert((in != NULL && out != NULL) || in_size == 0);
+    return translate(gcm_process(&state->gcm, opens ? to : from, (unsigned long)in_size,
+                                 opens ? from : to, state->direction));
+}
+
+static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    aead_state *state = aead;
+    unsigned long tag_size = GOIPC_TAG_SIZE;
+    const int result = gcm_done(&state->gcm, tag, &tag_size);
+
+    (void)context;
+    return translate(result == CRYPT_OK && tag_size != GOIPC_TAG_SIZE ? CRYPT_ERROR : result);
+}
+
+static goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    uint8_t expected[GOIPC_TAG_SIZE];
+    goipc_error error = aead_finish_seal(context, aead, expected);
+
+    assert(tag != NULL);
+    if (error == GOIPC_ERROR_OK && !goipci_equal(expected, tag, sizeof expected)) {
+        error = GOIPC_ERROR_DECRYPT;
+    }
+    goipc_wipe(expected, sizeof expected); /* the right tag of a forged message must not leak */
+    return error;
 }
 
 static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
@@ -320,9 +365,8 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
     const size_t first_size =
         data_size < GOIPCI_BLOCK_DATA_SIZE ? data_size : GOIPCI_BLOCK_DATA_SIZE;
     uint8_t first[GOIPCI_AES_BLOCK_SIZE];
-    int result;
+    goipc_error error;
 
-    (void)context;
     assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
     assert(data != NULL || data_size == 0);
     /* The first block is put together apart: writing its ciphertext overwrites the first bytes of
@@ -331,53 +375,38 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
     if (first_size > 0) {
         memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, first_size);
     }
-    result = start_message(aead, nonce);
-    if (result == CRYPT_OK) {
-        result = gcm_process(aead, first, (unsigned long)(GOIPC_FRAME_TYPE_SIZE + first_size), out,
-                             GCM_ENCRYPT);
+    error = aead_start(context, aead, nonce, false);
+    if (error == GOIPC_ERROR_OK) {
+        error = aead_update(context, aead, first, GOIPC_FRAME_TYPE_SIZE + first_size, out);
     }
-    if (result == CRYPT_OK && data_size > first_size) {
-        /* The plaintext comes without const and is not written to. */
-        result = gcm_process(aead, (unsigned char *)(uintptr_t)(data + first_size),
-                             (unsigned long)(data_size - first_size), out + GOIPCI_AES_BLOCK_SIZE,
-                             GCM_ENCRYPT);
+    if (error == GOIPC_ERROR_OK && data_size > first_size) {
+        error = aead_update(context, aead, data + first_size, data_size - first_size,
+                            out + GOIPCI_AES_BLOCK_SIZE);
     }
-    if (result == CRYPT_OK) {
-        result = finish_message(aead, tag);
+    if (error == GOIPC_ERROR_OK) {
+        error = aead_finish_seal(context, aead, tag);
     }
     goipc_wipe(first, sizeof first);
-    return translate(result);
+    return error;
 }
 
 static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12], const uint8_t *in,
                              size_t in_size, const uint8_t tag[16], uint8_t *out)
 {
-    uint8_t expected[GOIPC_TAG_SIZE];
-    uint8_t none[1] = {0};
     goipc_error error;
-    int result;
 
-    (void)context;
     assert(aead != NULL && nonce != NULL && tag != NULL);
     assert((in != NULL && out != NULL) || in_size == 0);
-    result = start_message(aead, nonce);
-    if (result == CRYPT_OK) {
-        /* Even nothing has to be processed, through pointers that are not NULL. The ciphertext
-         * comes without const and is not written to. */
-        result = gcm_process(aead, in_size > 0 ? out : none, (unsigned long)in_size,
-                             in_size > 0 ? (unsigned char *)(uintptr_t)in : none, GCM_DECRYPT);
+    error = aead_start(context, aead, nonce, true);
+    if (error == GOIPC_ERROR_OK) {
+        error = aead_update(context, aead, in, in_size, out);
     }
-    if (result == CRYPT_OK) {
-        result = finish_message(aead, expected);
-    }
-    error = translate(result);
-    if (error == GOIPC_ERROR_OK && !goipci_equal(expected, tag, sizeof expected)) {
-        error = GOIPC_ERROR_DECRYPT;
+    if (error == GOIPC_ERROR_OK) {
+        error = aead_finish_open(context, aead, tag);
     }
     if (error != GOIPC_ERROR_OK) {
         goipc_wipe(out, in_size);
     }
-    goipc_wipe(expected, sizeof expected); /* the right tag of a forged message must not leak */
     return error;
 }
 
@@ -393,6 +422,10 @@ const goipc_crypto *goipci_tomcrypt_table(void)
         .aead_seal = aead_seal,
         .aead_open = aead_open,
         .aead_free = aead_free,
+        .aead_start = aead_start,
+        .aead_update = aead_update,
+        .aead_finish_seal = aead_finish_seal,
+        .aead_finish_open = aead_finish_open,
     };
 
     return &table;

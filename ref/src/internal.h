@@ -85,17 +85,33 @@ bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12])
  * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
 size_t goipci_handshake_missing(const goipc_session *session);
 
-/* Sends a large plain message without copying it: writes the 8 bytes that precede the data on the
- * wire to `head` and counts the message as sent; the caller writes head, then data. Errors as for
- * goipc_session_send; WOULD_BLOCK while output is queued; STATE for an encrypted session. */
-GOIPC_MUST_USE goipc_error goipci_session_send_in_place(goipc_session *session, uint32_t type,
-                                                        size_t data_size, uint8_t head[8]);
-/* Queues raw bytes, the part of such a message that the system did not take. Errors: MEMORY, which
- * is sticky: half a frame is out. */
+/* Whether a message of this size is better lent than copied into the queue. */
+bool goipci_session_pays_lending(const goipc_session *session, size_t data_size);
+/* Sends a message from its owner's memory: plain data are written from there, sealed ones (more
+ * than 12 bytes, with a table that works in parts) are sealed from there part by part, as the parts
+ * before them go out. The memory stays lent until has_lent says no. Errors as for
+ * goipc_session_send; WOULD_BLOCK while output waits. */
+GOIPC_MUST_USE goipc_error goipci_session_lend(goipc_session *session, uint32_t type,
+                                               const void *data, size_t data_size);
+bool goipci_session_has_lent(const goipc_session *session);
+/* Takes what is still lent into the queue. While something is lent, goipc_session_send must not be
+ * called. Errors: MEMORY, CRYPTO; then half a frame is out, and nothing can be sent any more. */
+GOIPC_MUST_USE goipc_error goipci_session_keep_lent(goipc_session *session);
+/* The output as two pieces, of which any may be empty: queued bytes, then lent ones. Both are empty
+ * when all is out. Errors as for keep_lent. */
+GOIPC_MUST_USE goipc_error goipci_session_output_pieces(goipc_session *session,
+                                                        const uint8_t *pieces[2], size_t sizes[2]);
+/* Drops `size` bytes of these pieces, which were sent. */
+void goipci_session_output_sent(goipc_session *session, size_t size);
+/* Drops all output. */
+void goipci_session_output_drop(goipc_session *session);
+/* Whether output waits, queued or lent. */
+bool goipci_session_has_output(const goipc_session *session);
+/* Bytes that are queued. */
+size_t goipci_session_output_size(const goipc_session *session);
+/* Queues raw bytes of the handshake. Errors: MEMORY. */
 GOIPC_MUST_USE goipc_error goipci_session_output_append(goipc_session *session,
                                                         const uint8_t *bytes, size_t size);
-/* Bytes of output that wait. */
-size_t goipci_session_output_size(const goipc_session *session);
 /* Whether next_event could give something other than NEED_INPUT without more input. */
 bool goipci_session_has_event(const goipc_session *session);
 /* Gives back memory that an idle session does not need. */

@@ -27,6 +27,15 @@
  * large frame the room ends with the frame, so that the next frame starts at the front of an empty
  * buffer and no tail has to be moved.
  *
+ * LARGE MESSAGES
+ *
+ * Sealing and opening a megabyte take as long as moving it, so they happen part by part on the way.
+ * A sender may lend the memory of its message (lend): a part is sealed, written, and the next one
+ * sealed into the same room, while the receiver already opens. A receiver runs what has arrived of
+ * a large frame through the cipher where it lies (open_part). That plaintext is not authenticated
+ * before the tag, which comes last: until then it never leaves the buffer, and when the tag is
+ * wrong, or the stream ends before, the buffer is wiped.
+ *
  * KEY FORMS
  *
  * golang-ipc hashes the shared X without its leading zero bytes, some ports hash all 48. They agree
@@ -35,6 +44,7 @@
  * Nothing is weakened: both keys come from the same secret.
  */
 #include "session.h"
+#include "crypto_backend.h"
 
 #include <assert.h>
 #include <string.h>
@@ -43,8 +53,17 @@ enum {
     ROOM_SIZE_MIN = 512,       /* takes any handshake message, and small frames */
     ROOM_SIZE_MAX = 64 * 1024, /* some 900 frames of 64 bytes in one read */
     QUEUE_SIZE_DEFAULT = 4 * 1024 * 1024,
-    IDLE_CAPACITY = 0, /* what trim leaves of an empty buffer */
+    IDLE_CAPACITY = 0,               /* what trim leaves of an empty buffer */
+    LENT_SIZE_MIN = 16 * 1024,       /* from here on copying costs more than a second piece */
+    SEALED_PART_SIZE = 32 * 1024,    /* sealed, then written, while it is in the nearest caches */
+    OPENED_PART_SIZE_MIN = 4 * 1024, /* less is left until more has come */
+    /* What a lent frame begins with: type and data share the first block, so that the parts that
+     * follow are whole blocks, too. */
+    SEALED_START_SIZE =
+        (int)(GOIPC_FRAME_LENGTH_SIZE + GOIPC_NONCE_SIZE) + (int)GOIPCI_AES_BLOCK_SIZE,
 };
+
+_Static_assert(SEALED_PART_SIZE % GOIPCI_AES_BLOCK_SIZE == 0, "parts are whole blocks");
 
 /* On a 32-bit system a frame must fit into memory with room to spare for doubling. */
 #define MESSAGE_SIZE_POSSIBLE                                                                      \
@@ -184,42 +203,111 @@ static void follow_key_form(goipc_session *session)
     session->sends_alternative = true;
 }
 
-/* req: SE-001, SE-002 */
-goipc_error goipci_session_seal(goipc_session *session, uint32_t head, const uint8_t *data,
-                                size_t data_size)
+/* Makes room for `size` bytes of a sealed frame, and writes to it what precedes its ciphertext. */
+static goipc_error begin_sealed(goipc_session *session, size_t data_size, size_t size,
+                                uint8_t **frame)
 {
     const size_t body_size = GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE + data_size;
-    uint8_t head_bytes[GOIPC_FRAME_TYPE_SIZE];
-    uint8_t *frame, *nonce, *sealed;
     size_t capacity;
     goipc_error error;
 
-    assert(session->encrypted && data_size <= GOIPC_MESSAGE_SIZE_CEILING);
+    assert(session->encrypted && !goipci_session_has_lent(session));
+    assert(data_size <= GOIPC_MESSAGE_SIZE_CEILING);
     follow_key_form(session);
     error = keyed(session, &session->aead_out,
                   session->sends_alternative ? session->alternative_key : session->key);
     if (error == GOIPC_ERROR_OK) {
-        error = goipci_buffer_reserve(&session->out, GOIPC_FRAME_LENGTH_SIZE + body_size);
+        error = goipci_buffer_reserve(&session->out, size);
     }
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    frame = goipci_buffer_room(&session->out, &capacity);
+    *frame = goipci_buffer_room(&session->out, &capacity);
+    goipc_wire_put_u32(*frame, (uint32_t)body_size);
+    return goipci_nonces_next(&session->nonces, *frame + GOIPC_FRAME_LENGTH_SIZE);
+}
+
+/* req: SE-001, SE-002 */
+goipc_error goipci_session_seal(goipc_session *session, uint32_t head, const uint8_t *data,
+                                size_t data_size)
+{
+    const size_t frame_size =
+        GOIPC_FRAME_LENGTH_SIZE + GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE + data_size;
+    uint8_t head_bytes[GOIPC_FRAME_TYPE_SIZE];
+    uint8_t *frame, *nonce, *sealed;
+    goipc_error error = begin_sealed(session, data_size, frame_size, &frame);
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
     nonce = frame + GOIPC_FRAME_LENGTH_SIZE;
     sealed = nonce + GOIPC_NONCE_SIZE;
-    error = goipci_nonces_next(&session->nonces, nonce);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    goipc_wire_put_u32(frame, (uint32_t)body_size);
     goipc_wire_put_u32(head_bytes, head);
     error = session->crypto->aead_seal(session->crypto->context, session->aead_out, nonce,
                                        head_bytes, data, data_size, sealed,
                                        sealed + GOIPC_FRAME_TYPE_SIZE + data_size);
     if (error == GOIPC_ERROR_OK) {
-        goipci_buffer_commit(&session->out, GOIPC_FRAME_LENGTH_SIZE + body_size);
+        goipci_buffer_commit(&session->out, frame_size);
     }
     return error;
+}
+
+/* Seals the next `size` lent bytes into the queue, and behind the last of them the tag. */
+static goipc_error seal_part(goipc_session *session, size_t size)
+{
+    const goipc_crypto *crypto = session->crypto;
+    const bool is_last = size == session->lent_size;
+    const size_t sealed_size = size + (is_last ? GOIPC_TAG_SIZE : 0);
+    size_t capacity;
+    uint8_t *out;
+    goipc_error error = goipci_buffer_reserve(&session->out, sealed_size);
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    out = goipci_buffer_room(&session->out, &capacity);
+    error = crypto->aead_update(crypto->context, session->aead_out, session->lent, size, out);
+    if (error == GOIPC_ERROR_OK && is_last) {
+        error = crypto->aead_finish_seal(crypto->context, session->aead_out, out + size);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        goipci_buffer_commit(&session->out, sealed_size);
+        session->lent += size;
+        session->lent_size -= size;
+    }
+    return error;
+}
+
+/* Begins a sealed frame whose data are lent, and queues its start. */
+static goipc_error lend_sealed(goipc_session *session, uint32_t type, const uint8_t *data,
+                               size_t data_size)
+{
+    const goipc_crypto *crypto = session->crypto;
+    uint8_t *frame, *first;
+    goipc_error error = begin_sealed(session, data_size,
+                                     SEALED_START_SIZE + SEALED_PART_SIZE + GOIPC_TAG_SIZE, &frame);
+
+    assert(data_size > GOIPCI_BLOCK_DATA_SIZE && crypto->aead_start != NULL);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    first = frame + GOIPC_FRAME_LENGTH_SIZE + GOIPC_NONCE_SIZE;
+    goipc_wire_put_u32(first, type);
+    memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, GOIPCI_BLOCK_DATA_SIZE);
+    error = crypto->aead_start(crypto->context, session->aead_out, frame + GOIPC_FRAME_LENGTH_SIZE,
+                               false);
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, session->aead_out, first,
+                                    GOIPCI_AES_BLOCK_SIZE, first);
+    }
+    if (error != GOIPC_ERROR_OK) {
+        goipc_wipe(first, GOIPCI_AES_BLOCK_SIZE);
+        return error;
+    }
+    goipci_buffer_commit(&session->out, SEALED_START_SIZE);
+    session->lent = data + GOIPCI_BLOCK_DATA_SIZE;
+    session->lent_size = data_size - GOIPCI_BLOCK_DATA_SIZE;
+    return GOIPC_ERROR_OK;
 }
 
 /* Opens with the keyed object for the form that is in use. */
@@ -266,24 +354,113 @@ static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, si
     return error;
 }
 
-/* req: SE-010, SE-011, SE-013 */
-goipc_error goipci_session_open(goipc_session *session, uint8_t *body, size_t body_size)
+/* What is asked of a frame before any of it is opened. req: SE-010, SE-013 */
+static goipc_error judge_sealed(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
-    goipc_error error;
-
-    assert(session->encrypted && body_size >= GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE);
-    if (goipci_nonces_is_ours(&session->nonces, body)) {
+    if (goipci_nonces_is_ours(&session->nonces, nonce)) {
         return GOIPC_ERROR_REFLECTED;
     }
     if (session->opened_count == UINT32_MAX) {
         return GOIPC_ERROR_MESSAGE_COUNT;
     }
     session->opened_count++;
-    if (session->has_alternative && !session->key_settled) {
-        error = open_in_either_form(session, body, body_size);
-    } else {
+    return GOIPC_ERROR_OK;
+}
+
+static bool knows_key_form(const goipc_session *session)
+{
+    return !session->has_alternative || session->key_settled;
+}
+
+/* Begins to open the frame that is arriving. */
+static goipc_error start_opening(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
+{
+    goipc_error error = judge_sealed(session, nonce);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = keyed(session, &session->aead_in, session->key);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error =
+            session->crypto->aead_start(session->crypto->context, session->aead_in, nonce, true);
+    }
+    session->is_opening = error == GOIPC_ERROR_OK;
+    session->opened_size = 0;
+    return error;
+}
+
+/* Runs the ciphertext up to `size` through the cipher, where it lies. */
+static goipc_error continue_opening(goipc_session *session, uint8_t *sealed, size_t size)
+{
+    uint8_t *part = sealed + session->opened_size;
+    const goipc_error error = session->crypto->aead_update(
+        session->crypto->context, session->aead_in, part, size - session->opened_size, part);
+
+    session->opened_size = size;
+    return error;
+}
+
+/* Opens as much as is worth it of a frame of which `arrived_size` bytes of the body, and not all,
+ * have arrived. req: SE-011 */
+static goipc_error open_part(goipc_session *session, uint8_t *body, size_t arrived_size,
+                             size_t body_size)
+{
+    const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
+    size_t size;
+
+    if (sealed_size <= SEALED_PART_SIZE || session->crypto->aead_start == NULL ||
+        !knows_key_form(session) ||
+        arrived_size < GOIPC_NONCE_SIZE + session->opened_size + OPENED_PART_SIZE_MIN) {
+        return GOIPC_ERROR_OK;
+    }
+    if (!session->is_opening) {
+        const goipc_error error = start_opening(session, body);
+
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
+    size = arrived_size - GOIPC_NONCE_SIZE;
+    size = size < sealed_size ? size : sealed_size; /* a part of the tag may be there */
+    return continue_opening(session, body + GOIPC_NONCE_SIZE, size - size % GOIPCI_AES_BLOCK_SIZE);
+}
+
+/* Opens the rest of a frame that was opened while it arrived. req: SE-011 */
+static goipc_error finish_opening(goipc_session *session, uint8_t *sealed, size_t sealed_size)
+{
+    goipc_error error = continue_opening(session, sealed, sealed_size);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = session->crypto->aead_finish_open(session->crypto->context, session->aead_in,
+                                                  sealed + sealed_size);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        session->is_opening = false; /* otherwise the buffer is still to be wiped */
+        session->opened_size = 0;
+    }
+    return error;
+}
+
+/* req: SE-010, SE-011, SE-013 */
+goipc_error goipci_session_open(goipc_session *session, uint8_t *body, size_t body_size)
+{
+    goipc_error error;
+
+    assert(session->encrypted && body_size >= GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE);
+    if (session->is_opening) {
+        error = finish_opening(session, body + GOIPC_NONCE_SIZE, body_size - GOIPC_SEAL_OVERHEAD);
+        session->key_settled = session->key_settled || error == GOIPC_ERROR_OK;
+        return error;
+    }
+    error = judge_sealed(session, body);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    if (knows_key_form(session)) {
         /* Once aead_in exists it holds the form that was settled. */
         error = open_with(session, session->key, body, body_size, body + GOIPC_NONCE_SIZE);
+    } else {
+        error = open_in_either_form(session, body, body_size);
     }
     session->key_settled = session->key_settled || error == GOIPC_ERROR_OK;
     return error;
@@ -425,6 +602,12 @@ static goipc_error next_handshake_event(goipc_session *session, goipc_event *eve
     return GOIPC_ERROR_OK;
 }
 
+/* The input, where it may be opened in place. */
+static uint8_t *front(goipc_session *session)
+{
+    return session->in.bytes + session->in.read_at;
+}
+
 /* req: FR-003, FR-008, FR-009, FR-013, MT-003, MT-004, MT-006 */
 static goipc_error next_frame_event(goipc_session *session, goipc_event *event)
 {
@@ -437,10 +620,14 @@ static goipc_error next_frame_event(goipc_session *session, goipc_event *event)
         return error;
     }
     if (result == GOIPC_DECODE_MORE) {
-        return starved(session, event);
+        if (session->encrypted && needed > GOIPC_FRAME_LENGTH_SIZE) {
+            error = open_part(session, front(session) + GOIPC_FRAME_LENGTH_SIZE,
+                              goipci_buffer_size(&session->in) - GOIPC_FRAME_LENGTH_SIZE,
+                              needed - GOIPC_FRAME_LENGTH_SIZE);
+        }
+        return error == GOIPC_ERROR_OK ? starved(session, event) : error;
     }
-    head = session->in.bytes + session->in.read_at + GOIPC_FRAME_LENGTH_SIZE;
-    event->data_size = needed - GOIPC_FRAME_LENGTH_SIZE - body_size_min(session);
+    head = front(session) + GOIPC_FRAME_LENGTH_SIZE;
     if (session->encrypted) {
         error = goipci_session_open(session, head, needed - GOIPC_FRAME_LENGTH_SIZE);
         if (error != GOIPC_ERROR_OK) {
@@ -451,6 +638,7 @@ static goipc_error next_frame_event(goipc_session *session, goipc_event *event)
     session->held_size = needed;
     event->message_type = goipc_wire_get_u32(head);
     event->data = head + GOIPC_FRAME_TYPE_SIZE;
+    event->data_size = needed - GOIPC_FRAME_LENGTH_SIZE - body_size_min(session);
     event->type = event->message_type == 0 ? GOIPC_EVENT_CONTROL : GOIPC_EVENT_MESSAGE;
     return GOIPC_ERROR_OK;
 }
@@ -465,6 +653,10 @@ goipc_error goipc_session_next_event(goipc_session *session, goipc_event *event)
     return_held(session);
     session->error = session->step < GOIPCI_STEP_FRAMES ? next_handshake_event(session, event)
                                                         : next_frame_event(session, event);
+    if (session->error != GOIPC_ERROR_OK && session->is_opening) {
+        goipci_buffer_wipe(&session->in); /* it holds plaintext that nothing has vouched for */
+        session->is_opening = false;
+    }
     return session->error;
 }
 
@@ -536,6 +728,7 @@ goipc_error goipc_session_send(goipc_session *session, uint32_t type, const void
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
+    assert(!goipci_session_has_lent(session));
     queued = goipci_buffer_size(&session->out);
     if (queued > 0 &&
         (queued >= session->queue_size_max || frame_size > session->queue_size_max - queued)) {
@@ -547,23 +740,113 @@ goipc_error goipc_session_send(goipc_session *session, uint32_t type, const void
     return queue_plain(session, type, data, data_size, frame_size);
 }
 
-goipc_error goipci_session_send_in_place(goipc_session *session, uint32_t type, size_t data_size,
-                                         uint8_t head[8])
+bool goipci_session_pays_lending(const goipc_session *session, size_t data_size)
 {
-    goipc_error error = judge_message(session, type, data_size);
+    return session->encrypted ? data_size > SEALED_PART_SIZE && session->crypto->aead_start != NULL
+                              : data_size >= LENT_SIZE_MIN;
+}
+
+static goipc_error lend_plain(goipc_session *session, uint32_t type, const uint8_t *data,
+                              size_t data_size)
+{
+    const size_t head_size = GOIPC_FRAME_LENGTH_SIZE + GOIPC_FRAME_TYPE_SIZE;
+    size_t capacity;
+    uint8_t *out;
+    const goipc_error error = goipci_buffer_reserve(&session->out, head_size);
 
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    if (session->encrypted) {
-        return GOIPC_ERROR_STATE;
+    out = goipci_buffer_room(&session->out, &capacity);
+    goipc_wire_put_u32(out, GOIPC_FRAME_TYPE_SIZE + (uint32_t)data_size);
+    goipc_wire_put_u32(out + GOIPC_FRAME_LENGTH_SIZE, type);
+    goipci_buffer_commit(&session->out, head_size);
+    session->lent = data;
+    session->lent_size = data_size;
+    return GOIPC_ERROR_OK;
+}
+
+goipc_error goipci_session_lend(goipc_session *session, uint32_t type, const void *data,
+                                size_t data_size)
+{
+    const goipc_error error = judge_message(session, type, data_size);
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
     }
-    if (goipci_buffer_size(&session->out) > 0) {
+    if (goipci_session_has_output(session)) {
         return GOIPC_ERROR_WOULD_BLOCK;
     }
-    goipc_wire_put_u32(head, GOIPC_FRAME_TYPE_SIZE + (uint32_t)data_size);
-    goipc_wire_put_u32(head + GOIPC_FRAME_LENGTH_SIZE, type);
+    return session->encrypted ? lend_sealed(session, type, data, data_size)
+                              : lend_plain(session, type, data, data_size);
+}
+
+bool goipci_session_has_lent(const goipc_session *session)
+{
+    return session->lent_size > 0;
+}
+
+goipc_error goipci_session_keep_lent(goipc_session *session)
+{
+    goipc_error error;
+
+    if (!goipci_session_has_lent(session)) {
+        return GOIPC_ERROR_OK;
+    }
+    if (session->encrypted) {
+        return seal_part(session, session->lent_size);
+    }
+    error = goipci_session_output_append(session, session->lent, session->lent_size);
+    session->lent_size = error == GOIPC_ERROR_OK ? 0 : session->lent_size;
+    return error;
+}
+
+goipc_error goipci_session_output_pieces(goipc_session *session, const uint8_t *pieces[2],
+                                         size_t sizes[2])
+{
+    /* Also behind the start of a frame, so that it does not go out alone. */
+    if (session->encrypted && goipci_session_has_lent(session) &&
+        goipci_buffer_size(&session->out) <= SEALED_START_SIZE) {
+        const goipc_error error = seal_part(
+            session, session->lent_size < SEALED_PART_SIZE ? session->lent_size : SEALED_PART_SIZE);
+
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
+    goipc_session_output(session, &pieces[0], &sizes[0]);
+    pieces[1] = session->lent;
+    sizes[1] = session->encrypted ? 0 : session->lent_size;
     return GOIPC_ERROR_OK;
+}
+
+void goipci_session_output_sent(goipc_session *session, size_t size)
+{
+    const size_t queued = goipci_buffer_size(&session->out);
+    const size_t from_queue = size < queued ? size : queued;
+
+    assert(size - from_queue <= session->lent_size);
+    goipci_buffer_consume(&session->out, from_queue);
+    if (size > from_queue) {
+        session->lent += size - from_queue;
+        session->lent_size -= size - from_queue;
+    }
+}
+
+void goipci_session_output_drop(goipc_session *session)
+{
+    goipci_buffer_consume(&session->out, goipci_buffer_size(&session->out));
+    session->lent_size = 0;
+}
+
+bool goipci_session_has_output(const goipc_session *session)
+{
+    return goipci_buffer_size(&session->out) > 0 || goipci_session_has_lent(session);
+}
+
+size_t goipci_session_output_size(const goipc_session *session)
+{
+    return goipci_buffer_size(&session->out);
 }
 
 goipc_error goipci_session_output_append(goipc_session *session, const uint8_t *bytes, size_t size)
@@ -576,11 +859,6 @@ goipc_error goipci_session_output_append(goipc_session *session, const uint8_t *
         goipci_buffer_commit(&session->out, size);
     }
     return error;
-}
-
-size_t goipci_session_output_size(const goipc_session *session)
-{
-    return goipci_buffer_size(&session->out);
 }
 
 void goipc_session_output(goipc_session *session, const uint8_t **out, size_t *size)

@@ -46,6 +46,8 @@ struct goipc_session {
     goipc_error error;
     uint32_t opened_count;
     void *aead_in;
+    bool is_opening;    /* the frame at the front of `in` is being opened while it arrives */
+    size_t opened_size; /* how much of its ciphertext is plaintext already, not authenticated yet */
     goipci_flag peer_uses_alternative; /* set here, looked at by the sending half */
 
     /* The sending half. */
@@ -53,6 +55,8 @@ struct goipc_session {
     goipci_nonces nonces;
     void *aead_out;
     bool sends_alternative;
+    const uint8_t *lent; /* the rest of a message that is sent from its owner's memory, and goes */
+    size_t lent_size;    /* out behind `out`; what is in `out` then belongs to the same message */
 };
 
 /* --- handshake.c ----------------------------------------------------------------------------- */

@@ -456,6 +456,57 @@ static void test_seal_and_open(const goipc_crypto *one, const goipc_crypto *othe
     free_aead(one, NULL);
 }
 
+/* Cut at every block, parts make the same as the whole, in place, and open again. */
+static void check_parts(const goipc_crypto *crypto, void *aead, size_t size, size_t cut)
+{
+    uint8_t *data = pattern(size), *whole = malloc(size), *parts = pattern(size);
+    uint8_t tag[16], parts_tag[16];
+
+    EXPECT(whole != NULL);
+    EXPECT(crypto->aead_seal(crypto->context, aead, test_nonce, data, data + 4, size - 4, whole,
+                             tag) == GOIPC_ERROR_OK);
+    EXPECT(crypto->aead_start(crypto->context, aead, test_nonce, false) == GOIPC_ERROR_OK);
+    EXPECT(crypto->aead_update(crypto->context, aead, parts, cut, parts) == GOIPC_ERROR_OK);
+    EXPECT(crypto->aead_update(crypto->context, aead, parts + cut, size - cut, parts + cut) ==
+           GOIPC_ERROR_OK);
+    EXPECT(crypto->aead_finish_seal(crypto->context, aead, parts_tag) == GOIPC_ERROR_OK);
+    EXPECT(memcmp(whole, parts, size) == 0 && memcmp(tag, parts_tag, 16) == 0);
+
+    /* Whatever bit of the tag is wrong. */
+    for (size_t bit = 0; bit <= 128; bit += 9) {
+        tag[bit / 8 % 16] ^= (uint8_t)(bit < 128 ? 1 << bit % 8 : 0);
+        memcpy(parts, whole, size);
+        EXPECT(crypto->aead_start(crypto->context, aead, test_nonce, true) == GOIPC_ERROR_OK);
+        EXPECT(crypto->aead_update(crypto->context, aead, parts, cut, parts) == GOIPC_ERROR_OK);
+        EXPECT(crypto->aead_update(crypto->context, aead, parts + cut, size - cut, parts + cut) ==
+               GOIPC_ERROR_OK);
+        EXPECT(crypto->aead_finish_open(crypto->context, aead, tag) ==
+               (bit < 128 ? GOIPC_ERROR_DECRYPT : GOIPC_ERROR_OK));
+        EXPECT(memcmp(parts, data, size) == 0);
+        memcpy(tag, parts_tag, 16);
+    }
+    free(data);
+    free(whole);
+    free(parts);
+}
+
+static void test_parts(const goipc_crypto *crypto)
+{
+    void *aead = new_aead(crypto);
+
+    for (size_t size = 4; size <= 100; size += 3) {
+        for (size_t cut = 0; cut <= size; cut += 16) {
+            check_parts(crypto, aead, size, cut);
+        }
+        check_parts(crypto, aead, size, size);
+    }
+    check_parts(crypto, aead, 1048577, 65536);
+    /* A message that was not finished is forgotten. */
+    EXPECT(crypto->aead_start(crypto->context, aead, test_nonce, false) == GOIPC_ERROR_OK);
+    check_seal_and_open(crypto, aead, crypto, aead, 40);
+    free_aead(crypto, aead);
+}
+
 /* One object seals and opens by turns, whatever its last use was. */
 static void test_one_object_for_both_directions(const goipc_crypto *crypto)
 {
@@ -673,6 +724,30 @@ static goipc_error bad_open(void *context, void *aead, const uint8_t nonce[12], 
     return spoil(real->aead_open(context, aead, nonce, in, in_size, tag, out), out);
 }
 
+static goipc_error bad_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
+{
+    return is_turn() ? failure : real->aead_start(context, aead, nonce, opens);
+}
+
+static goipc_error bad_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                              uint8_t *out)
+{
+    return spoil(real->aead_update(context, aead, in, in_size, out), out);
+}
+
+static goipc_error bad_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    return spoil(real->aead_finish_seal(context, aead, tag), tag);
+}
+
+/* Spoilt, it accepts every tag. */
+static goipc_error bad_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    const goipc_error error = real->aead_finish_open(context, aead, tag);
+
+    return is_turn() ? failure : error;
+}
+
 static goipc_error self_test(const goipc_crypto *crypto, int bad_turn, goipc_error error)
 {
     turn = bad_turn;
@@ -716,6 +791,23 @@ static void test_self_test_notices(const goipc_crypto *crypto)
     bad = *crypto, bad.aead_open = bad_open;
     check_self_test(&bad, 0);
 
+    bad = *crypto, bad.aead_start = bad_start;
+    for (int call = 0; call < 3; call++) { /* to seal, to open, to open what is forged */
+        EXPECT(self_test(&bad, call, GOIPC_ERROR_MEMORY) == GOIPC_ERROR_MEMORY);
+    }
+    EXPECT(self_test(&bad, 3, GOIPC_ERROR_MEMORY) == GOIPC_ERROR_OK);
+    bad = *crypto, bad.aead_update = bad_update;
+    for (int call = 0; call < 4; call++) {
+        check_self_test(&bad, call);
+    }
+    bad = *crypto, bad.aead_finish_seal = bad_finish_seal;
+    check_self_test(&bad, 0);
+    bad = *crypto, bad.aead_finish_open = bad_finish_open;
+    EXPECT(self_test(&bad, 0, GOIPC_ERROR_DECRYPT) == GOIPC_ERROR_DECRYPT);
+    EXPECT(self_test(&bad, 1, GOIPC_ERROR_OK) == GOIPC_ERROR_CRYPTO);
+    bad = *crypto, bad.aead_start = NULL; /* a table that does not work in parts */
+    EXPECT(goipc_crypto_self_test(&bad) == GOIPC_ERROR_OK);
+
     /* Accepting what has to be refused: the second call gets the forged point, the forged tag. */
     bad = *crypto, bad.p384_shared = bad_shared;
     EXPECT(self_test(&bad, 1, GOIPC_ERROR_OK) == GOIPC_ERROR_CRYPTO);
@@ -730,6 +822,7 @@ static void test_one_back_end(const goipc_crypto *crypto)
     test_derive_key_keeps_other_zeros(crypto);
     test_sha256(crypto);
     test_one_object_for_both_directions(crypto);
+    test_parts(crypto);
     test_open_nothing(crypto);
     test_seal_frame(crypto);
     test_open_frame(crypto);

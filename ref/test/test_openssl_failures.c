@@ -181,6 +181,28 @@ static goipc_error open(void)
     return error;
 }
 
+static goipc_error seal_in_parts(void)
+{
+    const uint8_t text[44] = {1, 2, 3};
+    goipc_error error = crypto->aead_start(crypto->context, aead, nonce, false);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, text, sizeof text, sealed);
+    }
+    return error == GOIPC_ERROR_OK ? crypto->aead_finish_seal(crypto->context, aead, tag) : error;
+}
+
+static goipc_error open_in_parts(void)
+{
+    uint8_t opened[sizeof sealed];
+    goipc_error error = crypto->aead_start(crypto->context, aead, nonce, true);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, sealed, sizeof sealed, opened);
+    }
+    return error == GOIPC_ERROR_OK ? crypto->aead_finish_open(crypto->context, aead, tag) : error;
+}
+
 /* Lets the first, the second, the third call fail, until there are no more. The first `allocations`
  * of them can fail for nothing but memory. */
 static void test_each_call(goipc_error (*operation)(void), long calls_expected, long allocations)
@@ -350,6 +372,8 @@ int main(void)
     test_each_call(make_aead, 2, 1);
     test_each_call(seal, 5, 0);
     test_each_call(open, 3, 0);
+    test_each_call(seal_in_parts, 4, 0);
+    test_each_call(open_in_parts, 3, 0);
     test_error_queue_is_kept();
     test_large_messages();
     EXPECT(seal() == GOIPC_ERROR_OK && open() == GOIPC_ERROR_OK);
@@ -359,6 +383,8 @@ int main(void)
     test_each_allocation(make_aead);
     test_each_allocation(seal);
     test_each_allocation(open);
+    test_each_allocation(seal_in_parts);
+    test_each_allocation(open_in_parts);
     crypto->aead_free(crypto->context, allocator, aead);
     printf("ok %d checks\n", test_checks);
     return 0;

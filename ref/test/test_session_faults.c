@@ -129,6 +129,38 @@ static void passing_aead_free(void *context, const goipc_allocator *allocator, v
     f->real->aead_free(f->real->context, allocator, aead);
 }
 
+static goipc_error failing_aead_start(void *context, void *aead, const uint8_t nonce[12],
+                                      bool opens)
+{
+    faults *f = context;
+
+    return fails(f) ? GOIPC_ERROR_CRYPTO
+                    : f->real->aead_start(f->real->context, aead, nonce, opens);
+}
+
+static goipc_error failing_aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                                       uint8_t *out)
+{
+    faults *f = context;
+
+    return fails(f) ? GOIPC_ERROR_CRYPTO
+                    : f->real->aead_update(f->real->context, aead, in, in_size, out);
+}
+
+static goipc_error failing_aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    faults *f = context;
+
+    return fails(f) ? GOIPC_ERROR_CRYPTO : f->real->aead_finish_seal(f->real->context, aead, tag);
+}
+
+static goipc_error failing_aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    faults *f = context;
+
+    return fails(f) ? GOIPC_ERROR_CRYPTO : f->real->aead_finish_open(f->real->context, aead, tag);
+}
+
 /* --- one conversation ------------------------------------------------------------------------- */
 
 enum { MESSAGE_COUNT = 4 };
@@ -280,11 +312,20 @@ static bool start(const faults *f, goipc_role role, const goipc_crypto *crypto, 
 /* Whether the fault was reached at all. */
 static bool converse(faults *f)
 {
-    const goipc_crypto crypto = {"failing",         f,
-                                 failing_random,    failing_public,
-                                 failing_shared,    failing_sha256,
-                                 failing_aead_new,  failing_aead_seal,
-                                 failing_aead_open, passing_aead_free};
+    const goipc_crypto crypto = {"failing",
+                                 f,
+                                 failing_random,
+                                 failing_public,
+                                 failing_shared,
+                                 failing_sha256,
+                                 failing_aead_new,
+                                 failing_aead_seal,
+                                 failing_aead_open,
+                                 passing_aead_free,
+                                 failing_aead_start,
+                                 failing_aead_update,
+                                 failing_aead_finish_seal,
+                                 failing_aead_finish_open};
     end server = {.received = 0}, client = {.received = 0};
 
     f->allocator = (goipc_allocator){f, allocate, release};

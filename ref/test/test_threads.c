@@ -194,6 +194,129 @@ static void let_wait(const shared *all, int count)
     (void)!poll(NULL, 0, 20);
 }
 
+/* --- large messages ----------------------------------------------------------------------------
+ */
+
+enum { LARGE_COUNT = 40, LARGE_SIZE_MAX = 300 * 1024 };
+
+/* Every second message is large, of another size each time, and filled with a byte that tells. */
+static size_t large_size(uint32_t writer, uint32_t number)
+{
+    return number % 2 == 0 ? 8 + number : 8 + (writer * 77777u + number * 99991u) % LARGE_SIZE_MAX;
+}
+
+static uint8_t large_byte(uint32_t writer, uint32_t number)
+{
+    return (uint8_t)(1 + writer * 50 + number);
+}
+
+static void *write_large(void *context)
+{
+    const job *self = context;
+    uint8_t *data = malloc(8 + LARGE_SIZE_MAX);
+
+    EXPECT(data != NULL);
+    for (uint32_t i = 0; i < LARGE_COUNT; i++) {
+        const size_t size = large_size(self->writer, i);
+        goipc_error error;
+
+        memcpy(data, &self->writer, 4);
+        memcpy(data + 4, &i, 4);
+        memset(data + 8, large_byte(self->writer, i), size - 8);
+        do {
+            error = self->by_server ? goipc_server_write(self->all->pair.server, self->all->pair.id,
+                                                         1, data, size)
+                                    : goipc_client_write(self->all->pair.client, 1, data, size);
+        } while (error == GOIPC_ERROR_TIMEOUT || error == GOIPC_ERROR_WOULD_BLOCK);
+        EXPECT(error == GOIPC_ERROR_OK);
+        memset(data, 0, size); /* whoever still sends from here sends something else */
+    }
+    free(data);
+    self->all->done++;
+    return NULL;
+}
+
+static void take_large(const goipc_message *message, uint32_t next[WRITER_COUNT], size_t *seen)
+{
+    uint32_t writer, number;
+    size_t wrong = 0;
+
+    if (message->type == GOIPC_MESSAGE_STATUS) {
+        EXPECT(message->error == GOIPC_ERROR_OK);
+        return;
+    }
+    EXPECT(message->data_size >= 8);
+    memcpy(&writer, message->data, 4);
+    memcpy(&number, message->data + 4, 4);
+    EXPECT(writer < WRITER_COUNT && number == next[writer]);
+    EXPECT(message->data_size == large_size(writer, number));
+    for (size_t i = 8; i < message->data_size; i++) {
+        wrong += message->data[i] != large_byte(writer, number) ? 1 : 0;
+    }
+    EXPECT(wrong == 0);
+    next[writer]++;
+    (*seen)++;
+}
+
+/* Goes on reading when it has everything: what the writers of its own side left in the queue has to
+ * go out, too. `started` counts who has everything. */
+static void *read_large(void *context)
+{
+    const job *self = context;
+    shared *all = self->all;
+    uint32_t next[WRITER_COUNT] = {0};
+    goipc_message message;
+    size_t seen = 0;
+
+    while (all->started < 2) {
+        const int32_t timeout_ms = seen < WRITER_COUNT * LARGE_COUNT ? PATIENCE_MS : 5;
+        const goipc_error error = self->by_server
+                                      ? goipc_server_read(all->pair.server, timeout_ms, &message)
+                                      : goipc_client_read(all->pair.client, timeout_ms, &message);
+
+        if (error == GOIPC_ERROR_TIMEOUT && timeout_ms < PATIENCE_MS) {
+            continue;
+        }
+        EXPECT(error == GOIPC_ERROR_OK);
+        take_large(&message, next, &seen);
+        all->started += seen == WRITER_COUNT * LARGE_COUNT ? 1 : 0;
+    }
+    return NULL;
+}
+
+/* Writers whose memory is lent while they wait, beside others that queue behind them; with a
+ * timeout so short that many give up in the middle of a message. */
+static void test_large_messages_of_several_threads(goipc_encryption encryption,
+                                                   int32_t write_timeout_ms)
+{
+    const goipc_server_config server_config = {
+        .options = {.encryption = encryption, .write_timeout_ms = write_timeout_ms}};
+    const goipc_client_config client_config = {
+        .options = {.encryption = encryption, .write_timeout_ms = write_timeout_ms}};
+    shared all = {.started = 0};
+    pthread_t writers[2][WRITER_COUNT], readers[2];
+    job jobs[2][WRITER_COUNT], reading[2];
+
+    pair_start(&all.pair, server_config, client_config);
+    for (uint32_t side = 0; side < 2; side++) {
+        reading[side] = (job){&all, 0, side == 1, false};
+        EXPECT(pthread_create(&readers[side], NULL, read_large, &reading[side]) == 0);
+        for (uint32_t i = 0; i < WRITER_COUNT; i++) {
+            jobs[side][i] = (job){&all, i, side == 1, false};
+            EXPECT(pthread_create(&writers[side][i], NULL, write_large, &jobs[side][i]) == 0);
+        }
+    }
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t i = 0; i < WRITER_COUNT; i++) {
+            EXPECT(pthread_join(writers[side][i], NULL) == 0);
+        }
+    }
+    EXPECT(pthread_join(readers[0], NULL) == 0);
+    EXPECT(pthread_join(readers[1], NULL) == 0);
+    EXPECT(all.done == 2 * WRITER_COUNT);
+    pair_close(&all.pair);
+}
+
 static void test_interrupt_is_sticky(void)
 {
     const goipc_server_config config = {.clients_max = 1};
@@ -403,6 +526,10 @@ int main(void)
 {
     test_full_duplex(GOIPC_ENCRYPTION_REQUIRE);
     test_full_duplex(GOIPC_ENCRYPTION_OFF);
+    for (int32_t timeout_ms = 1; timeout_ms <= 10000; timeout_ms += 9999) {
+        test_large_messages_of_several_threads(GOIPC_ENCRYPTION_OFF, timeout_ms);
+        test_large_messages_of_several_threads(GOIPC_ENCRYPTION_REQUIRE, timeout_ms);
+    }
     test_interrupt_is_sticky();
     test_interrupted_reads_do_not_spin();
     test_interrupt_from_signal_handler();

@@ -200,6 +200,28 @@ static goipc_error open(void)
     return error;
 }
 
+static goipc_error seal_in_parts(void)
+{
+    const uint8_t text[44] = {1, 2, 3};
+    goipc_error error = crypto->aead_start(crypto->context, aead, nonce, false);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, text, sizeof text, sealed);
+    }
+    return error == GOIPC_ERROR_OK ? crypto->aead_finish_seal(crypto->context, aead, tag) : error;
+}
+
+static goipc_error open_in_parts(void)
+{
+    uint8_t opened[sizeof sealed];
+    goipc_error error = crypto->aead_start(crypto->context, aead, nonce, true);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = crypto->aead_update(crypto->context, aead, sealed, sizeof sealed, opened);
+    }
+    return error == GOIPC_ERROR_OK ? crypto->aead_finish_open(crypto->context, aead, tag) : error;
+}
+
 /* Lets the first, the second, the third call fail, until there are no more. */
 static void test_each_call(goipc_error (*operation)(void), long calls_expected)
 {
@@ -323,6 +345,8 @@ int main(void)
     test_each_call(make_aead, 1);
     test_each_call(seal, 6);
     test_each_call(open, 5);
+    test_each_call(seal_in_parts, 5);
+    test_each_call(open_in_parts, 5);
     set_failing_math();
     test_each_call(make_public, 27);
     test_each_call(make_shared, 26);
