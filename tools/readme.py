@@ -3,7 +3,8 @@
 
 - The two programs in README.md are byte for byte the files ref/example/echo_server.c and echo_client.c,
   build with the flags pkg-config would give, and talk to each other.
-- With --results, the table of results is what the last complete runs gave; --update brings it up to date.
+- With --results, the table of results is what the last complete runs gave (--update brings it up to date), and what
+  the table of platforms says of Windows is what the last run under Wine found.
 - Every `./dev COMMAND` that a document names exists; every folder in the table exists.
 """
 
@@ -114,7 +115,7 @@ def judged(name: str) -> dict[str, int] | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found["run"].get("selected") or not found["cases"]:
+    if found["run"]["selection"] or not found["cases"]:
         return None
     verdicts = collections.Counter(found["verdicts"])
     cases = len({case["case"] for case in found["cases"]})
@@ -165,6 +166,24 @@ def check_results(tally: Tally) -> None:
     tally.check(same, "results", f"README.md is stale (readme.py --update); the last runs gave\n{found}")
 
 
+def check_windows(tally: Tally) -> None:
+    """What the table of platforms claims for Windows: judged by the suite, and messages exchanged with golang-ipc."""
+    suite, exchanges = ROOT / "build/windows/conformance.json", ROOT / "build/interop/results.json"
+    if not suite.exists() or not exchanges.exists():
+        tally.skip("Windows", "run ./dev windows first")
+        return
+    run = json.loads(suite.read_text(encoding="utf-8"))
+    system, totals = run["run"]["implementation"]["os"], run["totals"]
+    good = system == "windows" and totals["passed"] > 0 and not totals["failed"] and not run["run"]["interrupted"]
+    tally.check(good, "Windows: suite", f"on {system}: {totals}")
+    rows = [row for row in json.loads(exchanges.read_text(encoding="utf-8")) if row.get("os") == "windows"]
+    met = {(row["server"], row["client"], row["encrypted"]) for row in rows if row["ok"]}
+    pairs = (("goipc", "golang-ipc"), ("golang-ipc", "goipc"))
+    wanted = {(*pair, encrypted) for pair in pairs for encrypted in (True, False)}
+    failed = sum(1 for row in rows if not row["ok"])
+    tally.check(wanted <= met and not failed, "Windows: interop", f"{failed} failed; not met: {sorted(wanted - met)}")
+
+
 def update() -> None:
     """Puts the two programs into the two C blocks of README.md, in this order, and the results into their table."""
     readme = ROOT / "README.md"
@@ -188,6 +207,7 @@ def main() -> int:
     tally = Tally()
     if sys.argv[1:] == ["--results"]:
         check_results(tally)
+        check_windows(tally)
         return tally.finish()
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     check_programs(text, tally)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """./dev windows: builds for Windows and runs what was built under Wine.
 
-The steps: what MSVC would refuse (msvc.py), the unit tests with their vectors, the command line tool, live messages with
-upstream golang-ipc built for windows/amd64 (rows with "os": "windows" in build/interop/results.json), and the
+The steps: what MSVC would refuse (msvc.py), the unit tests with their vectors, the command line tool, live messages
+with upstream golang-ipc built for windows/amd64 (rows with "os": "windows" in build/interop/results.json), and the
 conformance suite through the relay.
 """
 
@@ -182,7 +182,7 @@ def suite(tally: Tally, args: argparse.Namespace) -> None:
             "--timeout-scale",
             "3",
             "--json",
-            BUILD / "conformance.json",
+            BUILD / ("conformance-quick.json" if args.quick else "conformance.json"),
             *(["--expect", expectations] if expectations.exists() else []),
             *(QUICK_CASES if args.quick else ()),
             *(f"!{case}" for case in NOT_VISIBLE),
