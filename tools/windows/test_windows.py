@@ -92,7 +92,6 @@ REFUSED = {
     "ssize_t": "#include <sys/types.h>\nssize_t f(void) { return 1; }",
     "max_align_t": "#include <stddef.h>\nint f(void) { return (int)_Alignof(max_align_t); }",
     "strcasecmp": "#include <string.h>\nint f(const char *a) { return strcasecmp(a, a); }",
-    "fileno": "#include <stdio.h>\nint f(void) { return fileno(stdin); }",
     "unistd.h": "#include <unistd.h>\nint f(void) { return 0; }",
     "pthread.h": "#  include <pthread.h>\nint f(void) { return 0; }",
 }
