@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Copies what the suite shares with the rest of the tree into the package, so that it works outside of it."""
 
+import atexit
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from setuptools import setup
@@ -24,4 +26,8 @@ class BuildWithData(build_py):
         copy_data(target)
 
 
-setup(cmdclass={"build_py": BuildWithData})
+# Elsewhere, so that nothing is left in the tree, and nothing that was left there gets into a package.
+BUILD = tempfile.mkdtemp(prefix="goipc-conformance-build-")
+atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
+
+setup(cmdclass={"build_py": BuildWithData}, options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD}})

@@ -45,7 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the locale and the adapter's texts
     own, words = split_target(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser()
+    try:
+        parser = build_parser()
+    except ModuleNotFoundError as error:  # a single file brings no packages with it
+        if str(error.name).startswith("goipc_conformance"):
+            raise
+        print(
+            f"goipc-conformance: the Python package {error.name!r} is missing; "
+            "install cryptography, jinja2, jsonschema and rich, or the whole suite with pipx",
+            file=sys.stderr,
+        )
+        return EXIT_HARNESS
     options = parser.parse_args(own)
     options.words = words
     from .adapter.process import StartError

@@ -101,6 +101,45 @@ def test_a_broken_adapter_is_never_blamed_on_a_case(suite, toy, fault):
     assert done.stderr.startswith("goipc-conformance: adapter: ") and len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["yes"], "not JSON"),
+        (["head", "-c", "100000", "/dev/urandom"], "not JSON"),
+        (["cat"], "neither reply nor event"),
+        (["sh", "-c", "exec >&-; sleep 60"], "ended before it answered hello"),
+        (["sh", "-c", "echo cannot load libfoo.so >&2; exit 5"], "exit status 5); it said: 'cannot load libfoo.so'"),
+        (["sh", "-c", "kill -9 $$"], "SIGKILL"),
+    ],
+)
+def test_a_program_that_is_no_adapter(suite, words, says):
+    done = suite("run", "hs.complete", "--timeout-scale", "0.2", "--", *words)
+    assert done.returncode == 3 and says in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and done.stderr.strip().isprintable()
+
+
+@pytest.mark.parametrize("content, says", [(b"\x7fELF and no more", "Exec format"), (b"echo hi", "Exec format")])
+def test_a_file_that_is_no_program(suite, tmp_path, content, says):
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    for words in (["--", program], ["--server", f"{program} {{name}}"], ["--client", f"{program} {{name}}"]):
+        done = suite("run", "hs.complete", *words)
+        assert done.returncode == 2 and says in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["run", "--ladder"], ["baseline", "write", "b.toml"], ["generate"]])
+def test_whatever_asks_explains_it_alike(suite, command):
+    done = suite(*command, "--", "cat")
+    assert done.returncode == 3 and done.stderr.startswith("goipc-conformance: adapter: "), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_client_that_never_comes(suite):
+    done = suite("run", "hs.complete", "--timeout-scale", "0.2", "--client", "yes")
+    assert done.returncode == 3 and "did not connect" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_server_that_never_listens(suite):
     done = suite(
         "run", "hs.complete", "--timeout-scale", "0.2", "--server", f"{sys.executable} -c 'import time;time.sleep(60)'"
@@ -153,6 +192,42 @@ def test_the_same_seed_gives_the_same_verdicts(suite, toy, tmp_path):
         document = json.loads((tmp_path / name).read_text())
         seen.append([(case["key"], case["verdict"], case["outcome"]) for case in document["cases"]])
     assert seen[0] == seen[1]
+
+
+TIMES = ("started", "duration_s", "duration_ms", "ms")
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_the_same_seed_gives_the_same_report_but_for_times(suite, toy, tmp_path):
+    """Of an implementation that does the same each time, too: here its random bytes are fixed. Some cases fail."""
+    cases = (
+        "hs.complete",
+        "hs.reply.version",
+        "key.derivation.leading-zero",
+        "frame.echo",
+        "seal.tag.bit",
+        "limit.exact",
+    )
+    selection = [f"server:{case}" for case in cases]
+
+    def report(seed):
+        suite(
+            "run", *selection, "-j", "4", "--seed", seed, "--repeats", "0", "--json", "r.json", *toy("fixed", "padded")
+        )
+        return without_times(json.loads((tmp_path / "r.json").read_text()))
+
+    first = report("7")
+    assert {"PASS", "FAIL"} <= set(first["verdicts"]) and any(case["wire"] for case in first["cases"])
+    assert report("7") == first
+
+    other = report("8")
+    assert other["verdicts"] == first["verdicts"]
+    assert [case["wire"] for case in other["cases"]] != [case["wire"] for case in first["cases"]]
 
 
 def test_rung_0(suite, tmp_path):

@@ -169,7 +169,8 @@ def test_pages_in_a_browser(run, tmp_path):
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0 and "</table>" in done.stdout or "</details>" in done.stdout, done.stderr[-500:]
+        assert done.returncode == 0, done.stderr[-500:]
+        assert "</table>" in done.stdout or "</details>" in done.stdout, done.stdout[-500:]
 
 
 def test_all_reports_from_the_command_line(suite, tmp_path):

@@ -154,7 +154,9 @@ class Adapter(Subject):
         except Unsupported as error:
             raise AdapterError(f"hello was refused: {error}") from None
         except Died as died:
-            raise AdapterError(f"the program ended before it answered hello ({died.exit.describe})") from None
+            said = [line for line in self.output().splitlines() if line.strip()]
+            last = f"; it said: {_shown(said[-1].encode())}" if said else ""
+            raise AdapterError(f"the program ended before it answered hello ({died.exit.describe}){last}") from None
         if not reply["ok"]:
             raise AdapterError(f"hello failed: {error_of(reply)}")
         implementation = reply.get("impl")

@@ -2,7 +2,8 @@
 
 // Package ipc offers the fork joe-at-startupmedia/golang-ipc under the names of the library it comes from, so that
 // the adapter is the same for both, see joe-at-startupmedia.mod. It mends nothing; it waits in the background where
-// the fork waits in the foreground, and keeps the fork's log, which goes to standard output, out of the replies.
+// the fork waits in the foreground, leaves out a status that is older than the connection, and keeps the fork's log,
+// which goes to standard output, out of the replies.
 package ipc
 
 import (
@@ -68,13 +69,19 @@ func StartClient(name string, config *ClientConfig) (*Client, error) {
 	return c, nil
 }
 
-// Read waits for the connection first.
+// Read waits for the connection first. The fork reports every change of its status from a goroutine of its own, so
+// that "Connecting" may come after "Connected"; by the time StartClient has returned it is old news and left out.
 func (c *Client) Read() (*Message, error) {
 	<-c.started
 	if c.err != nil {
 		return nil, c.err
 	}
-	return c.client.Read()
+	for {
+		message, err := c.client.Read()
+		if err != nil || message.MsgType >= 0 || message.Status != fork.Connecting.String() {
+			return message, err
+		}
+	}
 }
 
 // Write waits for the connection first.
