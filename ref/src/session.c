@@ -508,8 +508,9 @@ static size_t wanted_room(const goipc_session *session)
     goipc_decode result;
 
     if (session->step < GOIPCI_STEP_FRAMES ||
-        peek_frame(session, 0, &result, &needed) != GOIPC_ERROR_OK || needed <= ROOM_SIZE_MAX) {
-        return room;
+        peek_frame(session, 0, &result, &needed) != GOIPC_ERROR_OK || needed <= ROOM_SIZE_MAX ||
+        needed <= in_size) {
+        return room; /* the owner may ask before it has taken what is whole */
     }
     if (session->in.capacity - in_size >= room) {
         room = session->in.capacity - in_size; /* what is free already, before growing again */

@@ -727,6 +727,29 @@ static void test_large_frame_is_read_to_its_end_and_no_further(void)
     goipc_session_free(server);
 }
 
+/* The owner may read again before it takes the message; there is room, or CAPACITY, but never
+ * none. */
+static void test_room_after_a_whole_large_frame(void)
+{
+    enum { DATA_SIZE = 100 * 1000 };
+    goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_OFF, NULL, DATA_SIZE);
+    const uint8_t start[] = {0, 0, 0, 1, 0x86, 0xa4, 0, 0, 0, 1};
+    uint8_t *data = calloc(1, DATA_SIZE), *in;
+    size_t capacity;
+    goipc_event event;
+
+    EXPECT(data != NULL);
+    EXPECT(feed_for_event(server, start, 2, 2, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_CONNECTED);
+    EXPECT(feed(server, start + 2, sizeof start - 2, SIZE_MAX) == GOIPC_ERROR_OK);
+    EXPECT(feed(server, data, DATA_SIZE, SIZE_MAX) == GOIPC_ERROR_OK);
+    EXPECT(goipc_session_input(server, &in, &capacity) == GOIPC_ERROR_OK && capacity > 0);
+    EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_MESSAGE && event.data_size == DATA_SIZE);
+    goipc_session_free(server);
+    free(data);
+}
+
 int main(void)
 {
     backends[backend_count++] = goipc_crypto_tomcrypt();
@@ -754,6 +777,7 @@ int main(void)
     test_claims_cost_no_memory();
     test_no_memory_for_a_refusal_or_a_message();
     test_large_frame_is_read_to_its_end_and_no_further();
+    test_room_after_a_whole_large_frame();
     printf("ok %d checks\n", test_checks);
     return 0;
 }
