@@ -39,6 +39,19 @@ def altering() -> bool:
     return "altered" in FAULTS
 
 
+class Chance:
+    """Random bytes for one connection; with `fixed` the same in every run."""
+
+    def __init__(self, number: int):
+        self.number, self.drawn = number, 0
+
+    def draw(self, size: int) -> bytes:
+        if "fixed" not in FAULTS:
+            return os.urandom(size)
+        self.drawn += 1
+        return hashlib.shake_128(f"toy {self.number} {self.drawn}".encode()).digest(size)
+
+
 class End(Exception):
     """The connection is over."""
 
@@ -54,7 +67,7 @@ def read(sock: socket.socket, size: int) -> bytes:
 
 
 def serve_one(sock: socket.socket, number: int, encrypted: bool, maximum: int) -> None:
-    key = None
+    key, chance = None, Chance(number)
     try:
         sock.sendall(bytes([2, int(encrypted)]))
         if "silent" in FAULTS:
@@ -62,7 +75,7 @@ def serve_one(sock: socket.socket, number: int, encrypted: bool, maximum: int) -
         if read(sock, 1) != b"\0":
             raise End
         if encrypted:
-            own = keys.PrivateKey(keys.scalar_from("toy", number, os.urandom(16).hex()))
+            own = keys.PrivateKey(keys.scalar_from("toy", number, chance.draw(16).hex()))
             sock.sendall(own.public)
             public = read(sock, 97)
             try:
@@ -73,7 +86,7 @@ def serve_one(sock: socket.socket, number: int, encrypted: bool, maximum: int) -
                 raise End from None
             derive = keys.session_key_padded if "padded" in FAULTS else keys.session_key
             key = derive(own.shared_x(public))
-        seal = (lambda text: codec.seal(key, os.urandom(12), text)) if key else (lambda text: text)
+        seal = (lambda text: codec.seal(key, chance.draw(12), text)) if key else (lambda text: text)
         sock.sendall(codec.frame(seal(codec.u32(maximum))))
         read(sock, 1)
         say({"ev": "state", "state": "connected", "conn": number})
