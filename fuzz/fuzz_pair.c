@@ -10,7 +10,12 @@
 #include "fuzz.h"
 #include "keys.h"
 
-enum { WIRE_ROOM = 1 << 16, SENT_MAX = 256 };
+enum {
+    WIRE_ROOM = 1 << 16,
+    SENT_MAX = 256,
+    SMALL_SIZE_END = 700,
+    LARGE_SIZE = 40 * 1000, /* sealed and opened part by part */
+};
 
 typedef struct end {
     fuzz_setup setup;
@@ -22,6 +27,7 @@ typedef struct end {
     bool wire_end; /* the middle has closed it */
     size_t sent_count;
     size_t delivered_count;
+    uint8_t data[LARGE_SIZE]; /* of the last message, which may be lent */
 } end;
 
 typedef struct world {
@@ -35,9 +41,11 @@ static uint32_t type_of(size_t which, size_t n)
     return (uint32_t)(1 + which * 1000000 + n);
 }
 
-static size_t size_of(size_t n)
+static size_t size_of(const end *e, size_t n)
 {
-    return n * 37 % 700;
+    const bool is_large = n % 8 == 5 && (e->setup.flags & FUZZ_FLAG_SMALL) == 0;
+
+    return is_large ? LARGE_SIZE : n * 37 % SMALL_SIZE_END;
 }
 
 static uint8_t byte_of(size_t which, size_t n, size_t at)
@@ -70,7 +78,7 @@ static void check_message(world *w, size_t which, const goipc_event *event)
         return; /* LIMIT, a second time */
     }
     FUZZ_REQUIRE(event->message_type >= type_of(1 - which, 0));
-    FUZZ_REQUIRE(n < w->ends[1 - which].sent_count && event->data_size == size_of(n));
+    FUZZ_REQUIRE(n < w->ends[1 - which].sent_count && event->data_size == size_of(e, n));
     for (size_t i = 0; i < event->data_size; i++) {
         FUZZ_REQUIRE(event->data[i] == byte_of(1 - which, n, i));
     }
@@ -115,18 +123,27 @@ static void drain_events(world *w, size_t which)
 /* From an end onto the wire, as much as fits. */
 static void move_out(world *w, size_t which, size_t size_max)
 {
+    goipc_session *session = w->ends[which].session;
     end *to = &w->ends[1 - which];
-    const uint8_t *out;
-    size_t size;
+    const uint8_t *pieces[2];
+    size_t sizes[2], moved = 0;
 
-    goipc_session_output(w->ends[which].session, &out, &size);
-    size = size < size_max ? size : size_max;
-    size = size < WIRE_ROOM - to->wire_size ? size : WIRE_ROOM - to->wire_size;
-    if (size > 0) {
-        memcpy(to->wire + to->wire_size, out, size);
+    FUZZ_REQUIRE(goipci_session_output_pieces(session, pieces, sizes) == GOIPC_ERROR_OK);
+    for (int i = 0; i < 2; i++) {
+        const size_t room = WIRE_ROOM - to->wire_size;
+        size_t size = sizes[i] < size_max - moved ? sizes[i] : size_max - moved;
+
+        size = size < room ? size : room;
+        if (size > 0) {
+            memcpy(to->wire + to->wire_size, pieces[i], size);
+        }
         to->wire_size += size;
-        goipc_session_output_consume(w->ends[which].session, size);
+        moved += size;
+        if (size < sizes[i]) {
+            break; /* the second piece follows the first */
+        }
     }
+    goipci_session_output_sent(session, moved);
 }
 
 static void take_from_wire(end *e, size_t size)
@@ -149,17 +166,27 @@ static void move_in(world *w, size_t which, size_t size_max)
     drain_events(w, which);
 }
 
+/* The data of the end's next message; what was lent before is the session's own from now on. */
+static size_t next_data(world *w, size_t which)
+{
+    end *e = &w->ends[which];
+    const size_t size = size_of(e, e->sent_count);
+
+    FUZZ_REQUIRE(goipci_session_keep_lent(e->session) == GOIPC_ERROR_OK);
+    FUZZ_REQUIRE(!goipci_session_has_lent(e->session));
+    for (size_t i = 0; i < size; i++) {
+        e->data[i] = byte_of(which, e->sent_count, i);
+    }
+    return size;
+}
+
 static void send_next(world *w, size_t which)
 {
     end *e = &w->ends[which];
-    uint8_t data[700];
-    const size_t n = e->sent_count;
-    goipc_error error;
+    const size_t size = next_data(w, which);
+    const goipc_error error =
+        goipc_session_send(e->session, type_of(which, e->sent_count), e->data, size);
 
-    for (size_t i = 0; i < size_of(n); i++) {
-        data[i] = byte_of(which, n, i);
-    }
-    error = goipc_session_send(e->session, type_of(which, n), data, size_of(n));
     if (!e->connected) {
         FUZZ_REQUIRE(error == GOIPC_ERROR_STATE);
     } else if (error == GOIPC_ERROR_OK) {
@@ -175,19 +202,14 @@ static void send_next(world *w, size_t which)
 static void lend_next(world *w, size_t which)
 {
     end *e = &w->ends[which];
-    uint8_t data[700];
-    const size_t n = e->sent_count;
+    const size_t size = next_data(w, which);
 
-    if (size_of(n) <= GOIPC_NONCE_SIZE) {
+    if (size <= GOIPC_NONCE_SIZE) {
         return; /* too small to be lent where it is sealed */
     }
-    for (size_t i = 0; i < size_of(n); i++) {
-        data[i] = byte_of(which, n, i);
-    }
-    if (goipci_session_lend(e->session, type_of(which, n), data, size_of(n)) == GOIPC_ERROR_OK) {
+    if (goipci_session_lend(e->session, type_of(which, e->sent_count), e->data, size) ==
+        GOIPC_ERROR_OK) {
         FUZZ_REQUIRE(goipci_session_has_lent(e->session));
-        FUZZ_REQUIRE(goipci_session_keep_lent(e->session) == GOIPC_ERROR_OK);
-        FUZZ_REQUIRE(!goipci_session_has_lent(e->session));
         e->sent_count++;
     }
 }

@@ -439,6 +439,60 @@ static void op_send(world *w, fuzz_bytes *bytes)
     free(data);
 }
 
+/* Takes part of what the session wants to send; false when that is nothing. */
+static bool take_piece(world *w, fuzz_bytes *bytes, uint8_t *out, size_t *at)
+{
+    const uint8_t choice = fuzz_take_u8(bytes);
+    const uint8_t *pieces[2];
+    size_t sizes[2], size;
+
+    if (choice % 16 == 15) {
+        FUZZ_REQUIRE(goipci_session_keep_lent(w->session) == GOIPC_ERROR_OK);
+        FUZZ_REQUIRE(!goipci_session_has_lent(w->session));
+    }
+    FUZZ_REQUIRE(goipci_session_output_pieces(w->session, pieces, sizes) == GOIPC_ERROR_OK);
+    FUZZ_REQUIRE(sizes[1] == 0); /* what is sealed is the session's own */
+    size = choice == 0 || sizes[0] < choice * 64u ? sizes[0] : choice * 64u;
+    if (size > 0) {
+        memcpy(out + *at, pieces[0], size);
+        goipci_session_output_sent(w->session, size);
+        *at += size;
+    }
+    return size > 0;
+}
+
+/* A message that is sealed from its owner's memory while it goes out, part by part; others may come
+ * in between. */
+static void op_lend(world *w, fuzz_bytes *bytes)
+{
+    const uint32_t type = take_type(bytes);
+    const size_t data_size = GOIPC_NONCE_SIZE + 1 + fuzz_take_u32(bytes) % FRAME_ROOM;
+    const size_t frame_size = 36 + data_size;
+    const pending sent = {type, data_size, fuzz_take_u8(bytes),
+                          w->two_forms && w->settled && w->peer_form == GOIPC_KEY_FORM_FIXED};
+    uint8_t *data = malloc(data_size), *out = malloc(frame_size);
+    goipc_error expected;
+    size_t at = 0;
+
+    FUZZ_REQUIRE(data != NULL && out != NULL);
+    op_drain(w, bytes);
+    memset(data, sent.fill, data_size);
+    expected = judge_send(w, type, data_size);
+    FUZZ_REQUIRE(goipci_session_lend(w->session, type, data, data_size) == expected);
+    while (expected == GOIPC_ERROR_OK && take_piece(w, bytes, out, &at)) {
+        if (bytes->size > 0 && *bytes->at == 200) {
+            op_message(w, bytes);
+        }
+    }
+    if (expected == GOIPC_ERROR_OK) {
+        FUZZ_REQUIRE(at == frame_size && !goipci_session_has_output(w->session));
+        FUZZ_REQUIRE(goipc_wire_get_u32(out) == frame_size - 4);
+        check_own_frame(w, &sent, out, frame_size);
+    }
+    free(data);
+    free(out);
+}
+
 static void op_trim(world *w, fuzz_bytes *bytes)
 {
     (void)bytes;
@@ -535,7 +589,7 @@ static void op_last_frame(world *w, fuzz_bytes *bytes)
 static void (*const operations[])(world *w, fuzz_bytes *bytes) = {
     op_message, op_control,   op_replay,  op_short,      op_long,       op_flip,
     op_cut,     op_other_key, op_reflect, op_close,      op_drain,      op_send,
-    op_trim,    op_batch,     op_flood,   op_last_nonce, op_last_frame,
+    op_trim,    op_batch,     op_flood,   op_last_nonce, op_last_frame, op_lend,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

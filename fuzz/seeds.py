@@ -127,13 +127,15 @@ def cuts_seeds() -> Iterator[bytes]:
 
 
 def sealed_seeds() -> Iterator[bytes]:
-    operations = bytes(range(17))
+    operations = bytes(range(18))
     for chooser in (0, 1, 2, 3):
         for flags in (0, ZERO_X | BAD_DRAW, TOMCRYPT, TINY_QUEUE, SMALL | ZERO_X):
             start = bytes([chooser]) + struct.pack(">I", 0x400) + setup(flags, chunk=chooser * 40)
             # Two messages, a batch, two sends, a drain; then each operation by itself.
             script = bytes([0, 1, 5, 9, 0, 2, 255, 3, 13, 6, 11, 1, 1, 9, 4, 11, 1, 1, 90, 4, 10, 12])
             yield start + script
+            # A message of 40,000 bytes goes out in pieces, another comes in between, the rest is kept.
+            yield start + bytes([17, 1, 0, 0, 0x9C, 0x33, 7, 100, 200, 0, 0, 0, 9, 5, 3, 90, 15, 50, 0])
             yield from (start + script[:9] + bytes([one, 1, 3, 0, 0, 0, 9, 9]) for one in operations)
 
 
