@@ -78,18 +78,6 @@ void goipci_buffer_wipe(goipci_buffer *buffer)
     goipci_buffer_init(buffer, buffer->allocator, buffer->capacity_max);
 }
 
-size_t goipci_buffer_size(const goipci_buffer *buffer)
-{
-    assert(goipci_buffer_valid(buffer));
-    return buffer->write_at - buffer->read_at;
-}
-
-const uint8_t *goipci_buffer_bytes(const goipci_buffer *buffer)
-{
-    assert(goipci_buffer_valid(buffer));
-    return buffer->bytes == NULL ? NULL : buffer->bytes + buffer->read_at;
-}
-
 static void move_to_front(goipci_buffer *buffer)
 {
     const size_t waiting = goipci_buffer_size(buffer);

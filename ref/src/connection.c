@@ -164,10 +164,17 @@ static goipc_error write_pieces(goipci_connection *connection, const goipci_byte
 static goipc_error gather_output(goipci_connection *connection, goipci_bytes pieces[2],
                                  size_t *piece_count)
 {
+    goipc_session *session = connection->session;
     const uint8_t *bytes[2];
     size_t sizes[2];
-    const goipc_error error = goipci_session_output_pieces(connection->session, bytes, sizes);
+    goipc_error error;
 
+    if (!goipci_session_has_lent(session)) {
+        goipc_session_output(session, &pieces[0].bytes, &pieces[0].size);
+        *piece_count = pieces[0].size > 0 ? 1 : 0;
+        return GOIPC_ERROR_OK;
+    }
+    error = goipci_session_output_pieces(session, bytes, sizes);
     *piece_count = 0;
     if (error != GOIPC_ERROR_OK) {
         end_sending(connection, error); /* half a frame is out */
@@ -576,12 +583,16 @@ static goipc_error queue_message(goipci_connection *connection, const goipc_outg
                                  bool corked, wait_rule *rule)
 {
     goipc_session *session = connection->session;
-    goipc_error error = keep_lent(connection); /* another thread's, which is in the middle of it */
+    goipc_error error;
 
-    if (error != GOIPC_ERROR_OK) {
-        return error;
+    if (goipci_session_has_lent(session)) { /* another thread is in the middle of it */
+        error = keep_lent(connection);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
     }
-    if (!corked && goipci_session_pays_lending(session, message->data_size)) {
+    if (message->data_size >= GOIPCI_LENT_SIZE_MIN && !corked &&
+        goipci_session_pays_lending(session, message->data_size)) {
         error = push_output(connection); /* what goes first */
         if (error == GOIPC_ERROR_OK) {
             return lend_message(connection, message, rule);

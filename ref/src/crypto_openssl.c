@@ -208,7 +208,7 @@ static void aead_free(void *context, const goipc_allocator *allocator, void *aea
 }
 
 /* The steps of one message. Between ERR_set_mark and ERR_pop_to_mark, like all calls of OpenSSL. */
-static goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool opens)
+static inline goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool opens)
 {
     const int result = opens ? EVP_DecryptInit_ex2(keyed, NULL, NULL, nonce, NULL)
                              : EVP_EncryptInit_ex2(keyed, NULL, NULL, nonce, NULL);
@@ -217,7 +217,8 @@ static goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool op
 }
 
 /* Runs `in_size` bytes through the cipher, in pieces that an int can count. */
-static goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_size, uint8_t *out)
+static inline goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_size,
+                                 uint8_t *out)
 {
     while (in_size > 0) {
         const size_t piece = in_size < CHUNK_SIZE_MAX ? in_size : CHUNK_SIZE_MAX;
@@ -233,7 +234,7 @@ static goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_si
     return GOIPC_ERROR_OK;
 }
 
-static goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
+static inline goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
 {
     int final_size;
 
@@ -244,7 +245,7 @@ static goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
     return GOIPC_ERROR_OK;
 }
 
-static goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[16])
+static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[16])
 {
     uint8_t expected[GOIPC_TAG_SIZE];
     uint8_t none[1];

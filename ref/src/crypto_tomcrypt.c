@@ -299,7 +299,7 @@ static void aead_free(void *context, const goipc_allocator *allocator, void *aea
     goipci_release(allocator, aead, sizeof(aead_state));
 }
 
-static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
+static inline goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
 {
     aead_state *state = aead;
     int result;
@@ -318,8 +318,8 @@ static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12]
     return translate(result);
 }
 
-static goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
-                               uint8_t *out)
+static inline goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                                      uint8_t *out)
 {
     aead_state *state = aead;
     uint8_t none[1] = {0};
@@ -335,7 +335,7 @@ static goipc_error aead_update(void *context, void *aead, const uint8_t *in, siz
                                  opens ? from : to, state->direction));
 }
 
-static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+static inline goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
 {
     aead_state *state = aead;
     unsigned long tag_size = GOIPC_TAG_SIZE;
@@ -345,7 +345,7 @@ static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
     return translate(result == CRYPT_OK && tag_size != GOIPC_TAG_SIZE ? CRYPT_ERROR : result);
 }
 
-static goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+static inline goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
 {
     uint8_t expected[GOIPC_TAG_SIZE];
     goipc_error error = aead_finish_seal(context, aead, expected);

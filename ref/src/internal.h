@@ -6,6 +6,8 @@
 
 #include "goipc.h"
 
+#include <assert.h>
+
 /* Lets the compiler check formats; which family of them, it chooses itself on Windows. */
 #if defined(__MINGW32__)
 #define GOIPCI_PRINTF(format_at, first_at) __attribute__((format(gnu_printf, format_at, first_at)))
@@ -40,8 +42,17 @@ bool goipci_buffer_valid(const goipci_buffer *buffer);
 void goipci_buffer_init(goipci_buffer *buffer, const goipc_allocator *allocator,
                         size_t capacity_max);
 void goipci_buffer_wipe(goipci_buffer *buffer);
-size_t goipci_buffer_size(const goipci_buffer *buffer);
-const uint8_t *goipci_buffer_bytes(const goipci_buffer *buffer);
+/* These two are asked several times for each message. */
+static inline size_t goipci_buffer_size(const goipci_buffer *buffer)
+{
+    assert(goipci_buffer_valid(buffer));
+    return buffer->write_at - buffer->read_at;
+}
+static inline const uint8_t *goipci_buffer_bytes(const goipci_buffer *buffer)
+{
+    assert(goipci_buffer_valid(buffer));
+    return buffer->bytes == NULL ? NULL : buffer->bytes + buffer->read_at;
+}
 /* Makes room for `size` bytes behind write_at, moving what waits to the front or growing by
  * doubling; at most to capacity_max. Pointers into the buffer are invalid afterwards.
  * Errors: CAPACITY (beyond capacity_max), MEMORY; the contents stay. */
@@ -85,6 +96,8 @@ bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12])
  * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
 size_t goipci_handshake_missing(const goipc_session *session);
 
+/* From here on copying costs more than a second piece. */
+enum { GOIPCI_LENT_SIZE_MIN = 16 * 1024 };
 /* Whether a message of this size is better lent than copied into the queue. */
 bool goipci_session_pays_lending(const goipc_session *session, size_t data_size);
 /* Sends a message from its owner's memory: plain data are written from there, sealed ones (more

@@ -54,7 +54,6 @@ enum {
     ROOM_SIZE_MAX = 64 * 1024, /* some 900 frames of 64 bytes in one read */
     QUEUE_SIZE_DEFAULT = 4 * 1024 * 1024,
     IDLE_CAPACITY = 0,               /* what trim leaves of an empty buffer */
-    LENT_SIZE_MIN = 16 * 1024,       /* from here on copying costs more than a second piece */
     SEALED_PART_SIZE = 32 * 1024,    /* sealed, then written, while it is in the nearest caches */
     OPENED_PART_SIZE_MIN = 4 * 1024, /* less is left until more has come */
     /* What a lent frame begins with: type and data share the first block, so that the parts that
@@ -744,7 +743,7 @@ goipc_error goipc_session_send(goipc_session *session, uint32_t type, const void
 bool goipci_session_pays_lending(const goipc_session *session, size_t data_size)
 {
     return session->encrypted ? data_size > SEALED_PART_SIZE && session->crypto->aead_start != NULL
-                              : data_size >= LENT_SIZE_MIN;
+                              : data_size >= GOIPCI_LENT_SIZE_MIN;
 }
 
 static goipc_error lend_plain(goipc_session *session, uint32_t type, const uint8_t *data,
