@@ -3,7 +3,7 @@
 
 from .. import codec, keys
 from ..case import case
-from ..wire import Closed, Silent
+from ..wire import Closed, Cuts, Silent
 
 ON = ("on",)
 LENIENT = "ignored"  # golang-ipc's server reports the frame and goes on with the next
@@ -88,6 +88,29 @@ def tag_short(t):
 )
 def ciphertext_bit(t):
     tamper(t, flip({"type": 15, "first": 16, "last": -17}[t.p.at]), f"ciphertext changed ({t.p.at})")
+
+
+@case(
+    "seal.cut",
+    "One wrong bit in a frame that arrives in pieces, and nothing is delivered",
+    params={"enc": ON, "at": ("first", "last", "tag"), "size": (40, 60000)},
+    reqs="SE-010 SE-011 FR-003",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="Who opens a frame while it arrives has a second way to forget the tag.",
+    hint="Nothing of a frame is delivered before its tag has been compared, however it came.",
+)
+def cut(t):
+    peer = t.open()
+    body = bytearray(peer.body_of(codec.message_plaintext(9, t.payload(t.p.size))))
+    body[{"first": 16, "last": -17, "tag": -1}[t.p.at]] ^= 1
+    cuts = Cuts(at=(4, 30, len(body) // 2, len(body) - 3))
+    try:
+        peer.raw(codec.frame(bytes(body)), f"a frame changed ({t.p.at})", cuts)
+    except Closed:
+        pass  # before its last byte: nothing says that it has to be awaited
+    t.settle(peer)
 
 
 @case(
