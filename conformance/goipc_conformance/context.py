@@ -124,7 +124,7 @@ class Context:
     def see(self, word: str, detail: str = "") -> None:
         if word not in self.words:
             self.words.append(word)
-        if detail:
+        if detail and detail not in self.details:
             self.details.append(detail)
 
     def note(self, text: str) -> None:

@@ -142,6 +142,9 @@ def test_pages(run, tmp_path):
     assert "x 1" in index and "x 1 #2" in index and "case-key.prefix.html" in index
     page = (tmp_path / "case-key.prefix.html").read_text(encoding="utf-8")
     assert 'class="f-length"' in page and "<b>" not in re.sub(r"<b>(Why|Hint|Required|tolerated)", "", page)
+    assert "implementation</span> greeting" in page and "goipc-conformance run &#39;server:key.prefix" in page
+    assert "asked again: " in page and "recorded race (1 in 2)" in page
+    assert 'class="not-fine"' in index and 'id="only"' in index
     painted = (tmp_path / "specification.html").read_text(encoding="utf-8")
     assert 'id="KD-006"' in painted
     for link in re.findall(r'href="([^"#]+)', index + page + painted):

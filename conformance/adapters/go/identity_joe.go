@@ -10,5 +10,6 @@ const (
 	libraryPage    = "https://github.com/joe-at-startupmedia/golang-ipc"
 )
 
-// Without encryption this client takes no notice of the server's flag, so that it cannot follow the server.
-var capabilities = []string{"enc", "plain", "enc-default", "reconnect"}
+// Without encryption this client takes no notice of the server's flag, so that it cannot follow the server;
+// and without any configuration the fork does not start.
+var capabilities = []string{"enc", "plain", "reconnect"}

@@ -3,6 +3,7 @@
 requirements painted by what was seen. Works on result documents, so that runs of other days can be joined."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..case import AREAS, REGISTRY
 
 RANK = ["PASS", "XFAIL", "XFLAKY", "PASS-LENIENT", "SKIP", "UNSUPPORTED"]
 RANK += ["FLAKY", "FAIL", "XPASS", "XDIFF", "HANG", "CRASH", "ERROR"]
+UNASKED = ("SKIP", "UNSUPPORTED")
 OCTETS_PER_ROW = 32
 
 
@@ -33,7 +35,7 @@ def fields_of(label: str, size: int, sealed: bool) -> list[tuple[int, str]]:
         return [(size, "data")]  # a piece of something
     if name.startswith("greeting"):
         return [(1, "version"), (1, "flag")]
-    if name in ("server key", "client key"):
+    if name in ("server key", "client key") or (size == 97 and name.startswith("key")):
         return [(1, "tag"), (48, "x"), (48, "y")]
     if name in ("frame length", "limit length"):
         return [(4, "length")]
@@ -97,6 +99,12 @@ def names_of(documents: list[dict[str, Any]]) -> list[str]:
     return names
 
 
+def again(document: dict[str, Any], case: dict[str, Any]) -> str:
+    """The command that asks this one question again."""
+    key, seed = shlex.quote(f"{case['role']}:{case['id']}"), shlex.quote(str(document["run"]["seed"]))
+    return f"goipc-conformance run {key} --seed {seed} {document['run']['command']}"
+
+
 def painted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every requirement with the worst verdict of its cases, per run."""
     result = []
@@ -113,7 +121,7 @@ def painted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         marks = []
         for verdicts in by_run:
             found = verdicts.get(requirement.id, [])
-            judged = [verdict for verdict, _ in found if verdict not in ("SKIP", "UNSUPPORTED")]
+            judged = [verdict for verdict, _ in found if verdict not in UNASKED]
             marks.append(worst(judged) if judged else "")
         cases = sorted({case for verdicts in by_run for _, case in verdicts.get(requirement.id, [])})
         result.append({"requirement": requirement, "marks": marks, "cases": cases})
@@ -136,7 +144,8 @@ def write(documents: list[dict[str, Any]], folder: Path) -> int:
             verdicts = [case["verdict"] for case in instances]
             columns.append(
                 {
-                    "verdict": worst(verdicts),
+                    # What could not be asked of one role says nothing about the other.
+                    "verdict": worst([verdict for verdict in verdicts if verdict not in UNASKED] or verdicts),
                     "good": sum(1 for case in instances if case["counts_as"] == "passed"),
                     "all": sum(1 for case in instances if case["counts_as"] != "skipped"),
                 }
@@ -147,6 +156,7 @@ def write(documents: list[dict[str, Any]], folder: Path) -> int:
                 "title": next(c[0]["title"] for c in cells[case_id] if c),
                 "columns": columns,
                 "area": case_id.split(".")[0],
+                "fine": all(column["verdict"] in ("", "PASS", "PASS-LENIENT", *UNASKED) for column in columns),
             }
         )
     common = {"names": names, "documents": documents, "areas": AREAS, "page_name": page_name}
@@ -169,6 +179,7 @@ def write(documents: list[dict[str, Any]], folder: Path) -> int:
             octets=lambda entry, case: jinja2.utils.markupsafe.Markup(
                 octets(entry, case["params"].get("enc", "on") == "on")
             ),
+            again=again,
             **common,
         )
         (folder / page_name(case_id)).write_text(text, encoding="utf-8", errors="replace")

@@ -30,11 +30,14 @@ type ClientConfig struct {
 	RetryTimer time.Duration // counts seconds
 }
 
-// StartServer opens a server; a missing configuration is the fork's own.
+// errNoConfig stands for the nil pointer panic with which the fork answers a missing configuration.
+var errNoConfig = errors.New("the fork does not start without a configuration")
+
+// StartServer opens a server.
 func StartServer(name string, config *ServerConfig) (*fork.Server, error) {
 	os.Stdout = os.Stderr
 	if config == nil {
-		config = &ServerConfig{Encryption: fork.ENCRYPT_BY_DEFAULT}
+		return nil, errNoConfig
 	}
 	return fork.StartServer(&fork.ServerConfig{
 		Name: name, Encryption: config.Encryption, MaxMsgSize: config.MaxMsgSize, LogLevel: "error",
@@ -55,7 +58,7 @@ func StartClient(name string, config *ClientConfig) (*Client, error) {
 		return nil, errors.New("ipcName cannot be an empty string") // the fork says so, too, but only later
 	}
 	if config == nil {
-		config = &ClientConfig{Encryption: fork.ENCRYPT_BY_DEFAULT, RetryTimer: 1}
+		return nil, errNoConfig
 	}
 	c := &Client{started: make(chan struct{})}
 	go func() {
