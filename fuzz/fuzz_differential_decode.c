@@ -31,11 +31,6 @@ static uint64_t number_at(const uint8_t *at)
     return value;
 }
 
-static goipc_error end_of(size_t left)
-{
-    return left == 0 ? GOIPC_ERROR_DISCONNECTED : GOIPC_ERROR_TRUNCATED;
-}
-
 /* How many bytes the handshake takes, or how it fails. */
 static goipc_error decode_handshake(goipc_role role, const uint8_t *at, size_t size, size_t *taken)
 {
@@ -52,7 +47,7 @@ static goipc_error decode_handshake(goipc_role role, const uint8_t *at, size_t s
         return size < 2 ? GOIPC_ERROR_DISCONNECTED : GOIPC_ERROR_OK;
     }
     if (size < 2) {
-        return end_of(size);
+        return GOIPC_ERROR_DISCONNECTED;
     }
     if (at[0] != 2) {
         return GOIPC_ERROR_VERSION;
@@ -64,7 +59,7 @@ static goipc_error decode_handshake(goipc_role role, const uint8_t *at, size_t s
         return GOIPC_ERROR_FRAME_SIZE;
     }
     *taken = 10;
-    return size < 10 ? end_of(size - 2) : GOIPC_ERROR_OK;
+    return size < 10 ? GOIPC_ERROR_DISCONNECTED : GOIPC_ERROR_OK;
 }
 
 static goipc_error decode_frames(meaning *m, const uint8_t *at, size_t size, uint64_t data_size_max)

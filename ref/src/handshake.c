@@ -208,6 +208,8 @@ static goipc_error receive_limit(goipc_session *session, uint8_t *in)
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
+        memcpy(session->limit_nonce, body, sizeof session->limit_nonce);
+        session->has_limit_nonce = true;
         limit = body + GOIPC_NONCE_SIZE;
     }
     size_max = goipc_wire_get_u32(limit);

@@ -353,11 +353,21 @@ static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, si
     return error;
 }
 
-/* What is asked of a frame before any of it is opened. req: SE-010, SE-013 */
+/* LIMIT, sent again, would open as an empty message with a type that the peer did not send. */
+static bool is_limit_again(const goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
+{
+    return session->has_limit_nonce &&
+           memcmp(nonce, session->limit_nonce, sizeof session->limit_nonce) == 0;
+}
+
+/* What is asked of a frame before any of it is opened. req: SE-010, SE-013, SE-014 */
 static goipc_error judge_sealed(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
     if (goipci_nonces_is_ours(&session->nonces, nonce)) {
         return GOIPC_ERROR_REFLECTED;
+    }
+    if (is_limit_again(session, nonce)) {
+        return GOIPC_ERROR_DECRYPT;
     }
     if (session->opened_count == UINT32_MAX) {
         return GOIPC_ERROR_MESSAGE_COUNT;
@@ -577,11 +587,11 @@ static goipc_error starved(const goipc_session *session, goipc_event *event)
     if (!session->input_ended) {
         return GOIPC_ERROR_OK;
     }
+    if (session->step < GOIPCI_STEP_FRAMES) {
+        return GOIPC_ERROR_DISCONNECTED; /* inside a message, too: nothing was cut that counts */
+    }
     if (goipci_buffer_size(&session->in) > 0) {
         return GOIPC_ERROR_TRUNCATED;
-    }
-    if (session->step < GOIPCI_STEP_FRAMES) {
-        return GOIPC_ERROR_DISCONNECTED;
     }
     event->type = GOIPC_EVENT_CLOSED;
     return GOIPC_ERROR_OK;

@@ -30,7 +30,9 @@ struct goipc_session {
     goipci_step step;
     bool encrypted;
     bool has_alternative; /* the shared X starts with a zero byte: two key forms are possible */
+    bool has_limit_nonce; /* a client's, on a sealed connection */
     uint32_t send_size_max;
+    uint8_t limit_nonce[GOIPC_NONCE_SIZE]; /* what LIMIT came with, and no frame may come with */
     uint8_t private_key[GOIPC_P384_PRIVATE_SIZE]; /* wiped as soon as the key is derived */
     uint8_t public_key[GOIPC_P384_PUBLIC_SIZE];
     uint8_t key[GOIPC_KEY_SIZE];             /* the protocol's form */

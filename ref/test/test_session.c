@@ -285,7 +285,7 @@ static void test_end_at_every_byte(void)
     for (size_t size = 0; size < sizeof in; size++) {
         const goipc_error error = end_after(in, size, &event);
 
-        if (size < 2) { /* no handshake yet, and nothing of the next message */
+        if (size < 2) { /* no handshake yet */
             EXPECT(error == GOIPC_ERROR_DISCONNECTED);
         } else if (size == 2 || size == 13 || size == 21) {
             EXPECT(error == GOIPC_ERROR_OK && event.type == GOIPC_EVENT_CLOSED);
@@ -295,15 +295,29 @@ static void test_end_at_every_byte(void)
     }
 }
 
+/* Also in the middle of a message: whoever has not finished the handshake has only gone. */
 static void test_end_inside_a_handshake_message(void)
 {
-    goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_OFF, NULL, 0);
-    goipc_event event;
+    static const size_t sizes[] = {0, 1, 2, 3, 2 + 96, 2 + 97, 2 + 97 + 4, 2 + 97 + 35};
 
-    EXPECT(feed(client, (const uint8_t *)"\2", 1, 1) == GOIPC_ERROR_OK);
-    EXPECT(goipc_session_input_end(client) == GOIPC_ERROR_OK);
-    EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_TRUNCATED);
-    goipc_session_free(client);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
+        goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
+        size_t left = sizes[i];
+        goipc_event event;
+
+        while (left > 0) {
+            left -= move_output(server, client, left);
+            EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_OK);
+            EXPECT(event.type == GOIPC_EVENT_NEED_INPUT);
+            EXPECT(pump(client, server, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+        }
+        EXPECT(goipc_session_input_end(client) == GOIPC_ERROR_OK);
+        EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_DISCONNECTED);
+        EXPECT(goipc_session_error(client) == GOIPC_ERROR_DISCONNECTED);
+        goipc_session_free(server);
+        goipc_session_free(client);
+    }
 }
 
 /* Whoever reads one message of the handshake at a time is told how much that is. */
@@ -391,6 +405,31 @@ static void test_own_frame_and_own_key_sent_back(void)
     EXPECT(size == 2 + 97);
     EXPECT(feed_for_event(server, out + 2, 97, 97, &event) == GOIPC_ERROR_PUBLIC_KEY);
     goipc_session_free(server);
+}
+
+/* It would open, and be a message of a type that nobody has sent. */
+static void test_limit_sent_again_is_refused(void)
+{
+    goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
+    goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
+    uint8_t limit[GOIPC_FRAME_LENGTH_SIZE + GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE];
+    const uint8_t *out;
+    size_t size;
+    goipc_event event;
+
+    EXPECT(pump(server, client, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+    EXPECT(pump(client, server, 1, &event) == GOIPC_ERROR_OK); /* all but the last reply */
+    EXPECT(pump(server, client, GOIPC_P384_PUBLIC_SIZE, &event) == GOIPC_ERROR_OK);
+    EXPECT(pump(client, server, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+    goipc_session_output(server, &out, &size);
+    EXPECT(size == sizeof limit);
+    memcpy(limit, out, sizeof limit);
+    connect_pair(server, client, SIZE_MAX);
+    EXPECT(feed_for_event(client, limit, sizeof limit, sizeof limit, &event) ==
+           GOIPC_ERROR_DECRYPT);
+    EXPECT(goipc_session_error(client) == GOIPC_ERROR_DECRYPT);
+    goipc_session_free(server);
+    goipc_session_free(client);
 }
 
 static void test_invalid_public_keys(void)
@@ -767,6 +806,7 @@ int main(void)
     test_missing_bytes_of_the_handshake();
     test_every_flipped_bit_of_a_sealed_body_is_refused();
     test_own_frame_and_own_key_sent_back();
+    test_limit_sent_again_is_refused();
     test_invalid_public_keys();
     test_sealed_type_zero_and_counts();
     test_key_forms();
