@@ -7,19 +7,20 @@ set -eu
 cd "$(dirname "$0")/../.."
 mkdir -p build/cross build/log
 venv=$PWD/build/cross/venv
+zig='ziglang~=0.17.1'
 
-if [ ! -e "$venv/stamp" ]; then
+if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$zig" ]; then
     rm -rf "$venv"
     python=$(command -v "${PYTHON:-python3}") || {
         echo "SKIP macos: python3 is not here"
         exit 77
     }
-    { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --quiet ziglang; } >build/log/macos-zig.log 2>&1 || {
+    { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --quiet "$zig"; } >build/log/macos-zig.log 2>&1 || {
         tail -n 5 build/log/macos-zig.log
         echo "SKIP macos: the Python package ziglang could not be installed"
         exit 77
     }
-    date >"$venv/stamp"
+    echo "$zig" >"$venv/stamp"
 fi
 GOIPC_ZIG=$("$venv/bin/python" -c 'import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), "zig"))')
 ZIG_GLOBAL_CACHE_DIR=$PWD/build/cross/zig-cache
