@@ -4,6 +4,9 @@
 Every contestant is a program of two processes with the same command line (harness.h). In each round
 all contestants of a workload run one after the other, so that whatever else the machine does hits
 them alike; the figures are medians over the rounds, and what counts are the ratios within this run.
+
+All that is shown and judged comes from the rows (--json): --from FILE makes tables, plot and document of
+an earlier run without measuring again.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import signal
@@ -19,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +32,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 20
+TIMEOUT_S = 20  # of one run, which is meant to take less than a second
+ROUNDS_MIN = 3
+DOCUMENT = ROOT / "ref/doc/performance.md"
 KIB = 1024
 MIB = 1024 * KIB
 SIZES = (16, 64, KIB, 64 * KIB, MIB, 3 * MIB)
@@ -94,13 +101,10 @@ class Measurement:
     def seconds_per_message(self) -> float:
         return statistics.median(run["seconds"] / run["messages"] for run in self.runs)
 
-    @property
-    def cpu_us_per_message(self) -> float | None:
-        """Of the busier side."""
-        values = [
-            max(run.get("cpu_client_s", 0), run.get("cpu_server_s", 0)) / run["messages"] * 1e6 for run in self.runs
-        ]
-        return statistics.median(values)
+    def us_per_message(self, *keys: str, total=sum) -> float | None:
+        """The median of what the keys, in seconds, come to for one message."""
+        values = [total(run[key] for key in keys) / run["messages"] * 1e6 for run in self.runs if keys[0] in run]
+        return statistics.median(values) if values else None
 
     def row(self, limit: Measurement | None) -> dict:
         per_message = self.seconds_per_message
@@ -119,7 +123,11 @@ class Measurement:
             "bytes_per_s": self.workload.size / per_message,
             "round_trip_us_p50": self.median("p50_us"),
             "round_trip_us_p99": self.median("p99_us"),
-            "cpu_us_per_message": self.cpu_us_per_message,
+            "cpu_us_per_message": self.us_per_message("cpu_client_s", "cpu_server_s", total=max),
+            "cpu_us_per_message_both": self.us_per_message("cpu_client_s", "cpu_server_s"),
+            "seal_us": self.us_per_message("seal_s"),
+            "open_us": self.us_per_message("open_s"),
+            "rounds": len(self.runs),
             "switches_per_message": switches,
             "syscalls_per_message": self.syscalls_per_message,
             "rss_kib": self.median("rss_server_kib"),
@@ -202,6 +210,10 @@ def build(binaries: Path) -> None:
         subprocess.run(["go", "build", "-o", binaries / "bench_go", "."], check=True, cwd=Path(__file__).parent / "go")
 
 
+class ContestantError(Exception):
+    """A contestant that crashed, hung or said nothing: the run goes on without it."""
+
+
 def attempt(command: list[str]) -> subprocess.CompletedProcess[str]:
     """One run in a process group of its own, of which nothing stays behind."""
     process = subprocess.Popen(
@@ -217,12 +229,13 @@ def attempt(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def execute(command: list[str]) -> dict:
+    words = " ".join([Path(command[0]).name, *command[1:]])
     try:
         finished = attempt(command)
     except subprocess.TimeoutExpired:
-        finished = attempt(command)  # seen once with golang-ipc, server to client
+        raise ContestantError(f"{words}: no end after {TIMEOUT_S} s") from None
     if finished.returncode != 0 or not finished.stdout.strip():
-        raise RuntimeError(f"{' '.join(command)}: {finished.stderr.strip() or finished.returncode}")
+        raise ContestantError(f"{words}: {finished.stderr.strip() or f'exit status {finished.returncode}'}")
     return json.loads(finished.stdout.strip().splitlines()[-1])
 
 
@@ -246,12 +259,10 @@ def count_syscalls(contestant: Contestant, workload: Workload) -> float | None:
     for count in counts:
         with tempfile.NamedTemporaryFile() as out:
             command = contestant.command(workload.kind, workload.size, count, workload.clients)
-            finished = subprocess.run(
-                ["strace", "-f", "-c", "-U", "calls,name", "-o", out.name, *command],
-                capture_output=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
+            try:
+                finished = attempt(["strace", "-f", "-c", "-U", "calls,name", "-o", out.name, *command])
+            except subprocess.TimeoutExpired:
+                return None
             if finished.returncode != 0:
                 return None
             lines = Path(out.name).read_text(encoding="utf-8").splitlines()
@@ -259,30 +270,55 @@ def count_syscalls(contestant: Contestant, workload: Workload) -> float | None:
     return (totals[1] - totals[0]) / (counts[1] - counts[0])
 
 
-def measure(
-    workload_list: list[Workload], known: dict[str, Contestant], rounds: int, seconds: float, progress: Progress
-) -> list[Measurement]:
-    made: list[Measurement] = []
-    task = progress.add_task(
-        "bench", total=sum((rounds + 2) * len([n for n in w.contestants if n in known]) for w in workload_list)
-    )
-    for workload in workload_list:
-        here = []
-        for name in workload.contestants:
-            if name not in known:
-                continue
-            progress.update(task, description=f"{workload.label}: {name}")
-            here.append(Measurement(workload, known[name], calibrate(known[name], workload, seconds)))
-            progress.advance(task)
-        for round_index in range(rounds):
+class Bench:
+    """One run of everything, within a budget of time: late workloads get fewer rounds, never none."""
+
+    def __init__(self, known: dict[str, Contestant], rounds: int, seconds: float, budget_s: float, progress: Progress):
+        self.known = known
+        self.rounds = rounds
+        self.seconds = seconds
+        self.progress = progress
+        self.start_s = time.monotonic()
+        self.budget_s = budget_s
+        self.troubles: list[str] = []
+        self.task = progress.add_task("bench")
+
+    def here(self, workload: Workload) -> list[Contestant]:
+        return [self.known[name] for name in workload.contestants if name in self.known]
+
+    def step(self, workload: Workload, contestant: Contestant) -> None:
+        self.progress.update(self.task, advance=1, description=f"{workload.label}: {contestant.name}")
+
+    def run_once(self, measurement: Measurement) -> None:
+        workload, contestant = measurement.workload, measurement.contestant
+        self.step(workload, contestant)
+        try:
+            measurement.runs.append(
+                execute(contestant.command(workload.kind, workload.size, measurement.count, workload.clients))
+            )
+        except ContestantError as error:
+            self.troubles.append(f"{contestant.name}, {workload.label}: {error}")
+
+    def begin(self, workload: Workload, contestant: Contestant) -> Measurement | None:
+        self.step(workload, contestant)
+        try:
+            return Measurement(workload, contestant, calibrate(contestant, workload, self.seconds))
+        except ContestantError as error:
+            self.troubles.append(f"{contestant.name}, {workload.label}: left out: {error}")
+            return None
+
+    def measure_workload(self, workload: Workload, until_s: float) -> list[Measurement]:
+        here = [made for one in self.here(workload) if (made := self.begin(workload, one)) is not None]
+        for index in range(self.rounds):
+            if index >= ROUNDS_MIN and time.monotonic() > until_s:
+                self.troubles.append(f"{workload.label}: {index} rounds of {self.rounds}, for want of time")
+                break
             # Alternating order, so that no contestant always runs in the other's warmth.
-            for one in here if round_index % 2 == 0 else reversed(here):
-                progress.update(task, description=f"{workload.label}: {one.contestant.name}")
-                one.runs.append(
-                    execute(one.contestant.command(workload.kind, workload.size, one.count, workload.clients))
-                )
-                progress.advance(task)
+            for one in here if index % 2 == 0 else reversed(here):
+                if len(one.runs) == index:  # whoever failed once is not waited for again
+                    self.run_once(one)
         for one in here:
+            self.step(workload, one.contestant)
             if (
                 workload.size <= 64 * KIB
                 and workload.kind != "handshake"
@@ -290,9 +326,17 @@ def measure(
                 and "crypto" not in Path(one.contestant.program).name
             ):
                 one.syscalls_per_message = count_syscalls(one.contestant, workload)
-            progress.advance(task)
-        made += here
-    return made
+        return [one for one in here if one.runs]
+
+    def measure(self, workload_list: list[Workload]) -> list[Measurement]:
+        shares = [len(self.here(workload)) for workload in workload_list]
+        self.progress.update(self.task, total=(self.rounds + 2) * sum(shares))
+        made: list[Measurement] = []
+        for index, workload in enumerate(workload_list):
+            # Each may use its share of the budget, and what those before it left of theirs.
+            part = sum(shares[: index + 1]) / max(1, sum(shares))
+            made += self.measure_workload(workload, self.start_s + self.budget_s * part)
+        return made
 
 
 # --- what the figures are held against ------------------------------------------------------------
@@ -313,14 +357,12 @@ class Target:
 
 
 class Figures:
-    """Looks measurements up by workload and name."""
+    """Looks rows up by workload and name."""
 
-    def __init__(self, measurements: list[Measurement]):
-        self.by_key = {
-            (m.workload.kind, m.workload.size, m.workload.clients, m.contestant.name): m for m in measurements
-        }
+    def __init__(self, rows: list[dict]):
+        self.by_key = {(row["workload"], row["size"], row["clients"] - 1, row["contestant"]): row for row in rows}
 
-    def get(self, kind: str, size: int, name: str, clients: int = 0) -> Measurement | None:
+    def get(self, kind: str, size: int, name: str, clients: int = 0) -> dict | None:
         return self.by_key.get((kind, size, clients, name))
 
     def time_ratio(
@@ -332,8 +374,8 @@ class Figures:
         if mine is None or theirs is None:
             return None
         if kind == "roundtrip":
-            return mine.median("p50_us") / theirs.median("p50_us")
-        return mine.seconds_per_message / theirs.seconds_per_message
+            return mine["round_trip_us_p50"] / theirs["round_trip_us_p50"]
+        return theirs["messages_per_s"] / mine["messages_per_s"]
 
     def rate_ratio(self, kind: str, size: int, name: str, other: str) -> float | None:
         ratio = self.time_ratio(kind, size, name, other)
@@ -345,17 +387,37 @@ def busier_over_cipher(figures: Figures, name: str, cipher: str, both: bool) -> 
     mine, bare = figures.get("oneway", 64, name), figures.get("oneway", 64, cipher)
     if mine is None or bare is None:
         return None
-    seal, opened = bare.median("seal_s") / bare.count, bare.median("open_s") / bare.count
-    return mine.cpu_us_per_message * 1e-6 / (seal + opened if both else max(seal, opened))
+    return mine["cpu_us_per_message"] / (sum if both else max)((bare["seal_us"], bare["open_us"]))
+
+
+def large_encrypted_rows(figures: Figures) -> tuple[dict, dict, dict] | None:
+    rows = tuple(figures.get("oneway", MIB, name) for name in ("goipc openssl", "socket sealed", "evp"))
+    return None if None in rows else rows
+
+
+def large_encrypted_limit_us(socket: dict, cipher: dict) -> float:
+    """The time of a message at min(bare socket, the cipher's rate on one thread)."""
+    return max(1e6 / socket["messages_per_s"], cipher["seal_us"], cipher["open_us"])
 
 
 def large_encrypted(figures: Figures) -> float | None:
-    """The rate over min(bare socket, the cipher's rate on one thread)."""
-    mine, socket, cipher = (figures.get("oneway", MIB, name) for name in ("goipc openssl", "socket sealed", "evp"))
-    if mine is None or socket is None or cipher is None:
+    """The rate over that limit."""
+    rows = large_encrypted_rows(figures)
+    if rows is None:
         return None
-    slowest = max(cipher.median("seal_s"), cipher.median("open_s")) / cipher.count
-    return max(socket.seconds_per_message, slowest) / mine.seconds_per_message
+    mine, socket, cipher = rows
+    return large_encrypted_limit_us(socket, cipher) * mine["messages_per_s"] / 1e6
+
+
+def large_encrypted_possible(figures: Figures, processors: int) -> float | None:
+    """What that ratio could be at best: the bare cipher's and the bare socket's work, both sides, spread
+    evenly over all processors, and nothing else."""
+    rows = large_encrypted_rows(figures)
+    if rows is None:
+        return None
+    _, socket, cipher = rows
+    work_us = cipher["seal_us"] + cipher["open_us"] + socket["cpu_us_per_message_both"]
+    return large_encrypted_limit_us(socket, cipher) / (work_us / processors)
 
 
 def idle_client_kib(figures: Figures, name: str) -> float | None:
@@ -363,12 +425,12 @@ def idle_client_kib(figures: Figures, name: str) -> float | None:
     alone = figures.get("roundtrip", 64, name)
     if crowded is None or alone is None:
         return None
-    return (crowded.median("rss_server_kib") - alone.median("rss_server_kib")) / 1000
+    return (crowded["rss_kib"] - alone["rss_kib"]) / 1000
 
 
 def targets(figures: Figures) -> list[Target]:
     f = figures
-    batch = f.get("oneway", 64, "goipc batch")
+    batch, cork = f.get("oneway", 64, "goipc batch"), f.get("oneway", 64, "goipc cork")
     return [
         Target("round trip 64 B plain / bare socket", 1.10, f.time_ratio("roundtrip", 64, "goipc", "socket"), True),
         Target("golang-ipc / round trip 64 B plain", 25, f.time_ratio("roundtrip", 64, "golang-ipc", "goipc"), False),
@@ -390,7 +452,13 @@ def targets(figures: Figures) -> list[Target]:
         Target(
             "one way 64 B plain, batch: ns of CPU per message, busier side",
             60,
-            batch and batch.cpu_us_per_message * 1e3,
+            batch and batch["cpu_us_per_message"] * 1e3,
+            True,
+        ),
+        Target(
+            "one way 64 B plain, corked: ns of CPU per message, busier side",
+            60,
+            cork and cork["cpu_us_per_message"] * 1e3,
             True,
         ),
         Target("one way 1 MiB plain: rate / bare socket", 0.90, f.rate_ratio("oneway", MIB, "goipc", "socket"), False),
@@ -481,10 +549,10 @@ def optional(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def show(rows: list[dict], measurements: list[Measurement], console: Console) -> None:
+def show(rows: list[dict], console: Console) -> None:
     by_workload: dict[Workload, list[dict]] = {}
-    for measurement, row in zip(measurements, rows, strict=True):
-        by_workload.setdefault(measurement.workload, []).append(row)
+    for row in rows:
+        by_workload.setdefault(Workload(row["workload"], row["size"], (), row["clients"] - 1), []).append(row)
     for workload, group in by_workload.items():
         table = Table(title=workload.label, title_justify="left", title_style="bold")
         for heading in (
@@ -529,6 +597,8 @@ def show_targets(judged: list[Target], console: Console) -> None:
         )
     console.print(table)
 
+
+# --- the picture ----------------------------------------------------------------------------------
 
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, PLOT_BOTTOM = 900, 520, 70, 190, 20, 50
 COLOURS = (
@@ -609,56 +679,209 @@ def plot(rows: list[dict], path: Path) -> None:
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
 
 
+# --- the document ---------------------------------------------------------------------------------
+
+BEGIN, END = "<!-- begin: ./dev bench --document -->", "<!-- end -->"
+
+
+def machine() -> dict:
+    """What the figures were measured on, as far as readers need it."""
+    processor = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    release = re.match(r"\d+\.\d+", platform.release())
+    return {
+        "processor": processor,
+        "processors": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {release[0] if release else platform.release()}",
+    }
+
+
+def table(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> list[str]:
+    """A Markdown table, the first column left, the others right; then an empty line."""
+    marks = ["---", *["---:"] * (len(headings) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (headings, marks, *lines)] + [""]
+
+
+def figure(value: float | None, form: str = ".3g") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def document_text(result: dict) -> str:
+    """The tables of performance.md."""
+    rows, on = result["rows"], result["machine"]
+    figures = Figures(rows)
+    names = list(dict.fromkeys(row["contestant"] for row in rows))
+    sizes = sorted({row["size"] for row in rows if row["workload"] == "oneway"})
+    rounds = {row["rounds"] for row in rows}
+
+    def cells(kind: str, size: int, name: str, *keys: str, clients: int = 0) -> list[dict]:
+        row = figures.get(kind, size, name, clients)
+        return [] if row is None or any(row[key] is None for key in keys) else [row]
+
+    out = [
+        f"Measured on {on['processors']} processors ({on['processor']}, {on['system']}), medians of "
+        f"{min(rounds)} to {max(rounds)} rounds.",
+        "",
+    ]
+    out += table(
+        ("target", "wanted", "measured", ""),
+        [
+            (
+                target.text,
+                f"{'<=' if target.at_most else '>='} {target.wanted:g}",
+                figure(target.measured),
+                "met" if target.met else "**missed**",
+            )
+            for target in targets(figures)
+        ],
+    )
+    possible = large_encrypted_possible(figures, on["processors"])
+    if possible is not None:
+        _, socket, cipher = large_encrypted_rows(figures)
+        out += [
+            f"1 MiB encrypted costs at least {cipher['seal_us']:.0f} us to seal, {cipher['open_us']:.0f} us to "
+            f"open and {socket['cpu_us_per_message_both']:.0f} us in the kernel on both sides: on "
+            f"{on['processors']} processors that allows at best {possible:.2f} of the slower of cipher and socket "
+            "alone.",
+            "",
+        ]
+    out += table(
+        ("one way, messages per second", *(size_text(size) for size in sizes)),
+        [
+            (
+                name,
+                *(next((rate_text(r["messages_per_s"]) for r in cells("oneway", size, name)), "-") for size in sizes),
+            )
+            for name in names
+            if any(cells("oneway", size, name) for size in sizes) and name not in ("evp", "tomcrypt")
+        ],
+    )
+    out += table(
+        ("one way 64 B", "CPU of the busier side, ns per message", "system calls per message, both sides"),
+        [
+            (name, f"{row['cpu_us_per_message'] * 1e3:.0f}", figure(row["syscalls_per_message"], ".3f"))
+            for name in names
+            for row in cells("oneway", 64, name, "cpu_us_per_message")
+        ],
+    )
+    out += table(
+        ("round trip", "p50, us", "p99, us", "system calls"),
+        [
+            (
+                f"{size_text(row['size'])}, {row['clients'] - 1} idle clients: {row['contestant']}"
+                if row["clients"] > 1
+                else f"{size_text(row['size'])}: {row['contestant']}",
+                f"{row['round_trip_us_p50']:.1f}",
+                f"{row['round_trip_us_p99']:.1f}",
+                figure(row["syscalls_per_message"], ".2f"),
+            )
+            for row in rows
+            if row["workload"] == "roundtrip"
+        ],
+    )
+    out += table(
+        ("handshakes", "per second"),
+        [(row["contestant"], rate_text(row["messages_per_s"])) for row in rows if row["workload"] == "handshake"],
+    )
+    if result["growth"]:
+        out += table(
+            ("growth", "at each step, ten times as much", "exponent"),
+            [
+                (text, ", ".join(f"{p:.3g}" for p in points), f"{slope:+.2f}")
+                for text, points, slope in result["growth"]
+            ],
+        )
+    out += [f"- {line}" for line in result["troubles"]] + [""] * bool(result["troubles"])
+    return "\n".join(out)
+
+
+def write_document(result: dict, path: Path) -> None:
+    """Puts the tables between the two marks."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path.name}: no '{BEGIN}' with '{END}' behind it")
+    path.write_text(f"{before}{BEGIN}\n\n{document_text(result)}\n{END}{after}", encoding="utf-8")
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer sizes, 3 short rounds: about a minute")
     parser.add_argument("--rounds", type=int, help="rounds per workload (5; 3 with --quick)")
     parser.add_argument("--seconds", type=float, help="how long one run takes, about (0.4; 0.06 with --quick)")
+    parser.add_argument("--minutes", type=float, default=10, help="the time for all rounds, about (10)")
     parser.add_argument("--only", metavar="TEXT", help="only workloads whose label contains TEXT")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE")
+    parser.add_argument("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: show FILE again")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the plot (SVG) to FILE")
+    parser.add_argument("--document", action="store_true", help="write the tables into ref/doc/performance.md")
     parser.add_argument("--binaries", type=Path, default=ROOT / "build/release/ref/bench", help=argparse.SUPPRESS)
     parser.add_argument("--strict", action="store_true", help="fail when a target is missed")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.only and options.document:
+        parser.error("--document needs all workloads")
+    return options
 
 
-def main() -> int:
-    options = arguments()
-    console = Console(width=None if sys.stdout.isatty() else 130)
+def run_all(options: argparse.Namespace, console: Console) -> dict | None:
+    """Measures; None when there is nothing to measure."""
     try:
         build(options.binaries)
     except (OSError, subprocess.CalledProcessError) as error:
         console.print(f"bench: {error}")
-        return 2
+        return None
     known = contestants(options.binaries)
     if "goipc" not in known:
         console.print(f"bench: no contestants in {options.binaries}")
-        return 2
+        return None
     for name in sorted({"zeromq", "nng", "golang-ipc", "evp"} - set(known)):
         console.print(f"SKIP {name}: its program was not built (library or Go not found)")
     rounds = options.rounds or (3 if options.quick else 5)
     seconds = options.seconds or (0.06 if options.quick else 0.4)
     wanted = [w for w in workloads(options.quick) if not options.only or options.only in w.label]
     with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        measurements = measure(wanted, known, rounds, seconds, progress)
-    figures = Figures(measurements)
-    rows = []
-    for one in measurements:
-        limit = figures.get(one.workload.kind, one.workload.size, one.contestant.limit, one.workload.clients)
-        rows.append(one.row(limit))
-    show(rows, measurements, console)
-    judged = targets(figures)
+        bench = Bench(known, rounds, seconds, options.minutes * 60, progress)
+        measurements = bench.measure(wanted)
+    by_key = {(one.workload, one.contestant.name): one for one in measurements}
+    rows = [one.row(by_key.get((one.workload, one.contestant.limit))) for one in measurements]
+    grown = []
     if not options.only:
-        show_targets(judged, console)
-        for text, points, slope in growth(known, seconds):
-            console.print(f"growth: {text}: {', '.join(f'{p:.3g}' for p in points)}; exponent {slope:+.3f}")
+        try:
+            grown = growth(known, seconds)
+        except ContestantError as error:
+            bench.troubles.append(f"growth: {error}")
+    return {"machine": machine(), "rows": rows, "growth": grown, "troubles": bench.troubles}
+
+
+def main() -> int:
+    options = arguments()
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    result = json.loads(options.source.read_text(encoding="utf-8")) if options.source else run_all(options, console)
+    if result is None:
+        return 2
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    show(result["rows"], console)
+    judged = [] if options.only else targets(Figures(result["rows"]))
+    if judged:
+        show_targets(judged, console)
+    for text, points, slope in result["growth"]:
+        console.print(f"growth: {text}: {', '.join(f'{p:.3g}' for p in points)}; exponent {slope:+.3f}")
+    for line in result["troubles"]:
+        console.print(f"TROUBLE {line}", markup=False)
     if options.plot:
-        plot(rows, options.plot)
+        plot(result["rows"], options.plot)
+    if options.document:
+        write_document(result, DOCUMENT)
     missed = sum(not target.met for target in judged)
-    console.print(f"{len(judged) - missed} passed, {missed} failed, 0 skipped" if not options.only else "done")
+    console.print(f"{len(judged) - missed} passed, {missed} failed, 0 skipped" if judged else "done")
     return 1 if options.strict and missed else 0
 
 

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import run
-from run import KIB, MIB, Contestant, Figures, Measurement, Target, Workload
+from rich.progress import Progress
+from run import KIB, MIB, Bench, Contestant, ContestantError, Figures, Measurement, Target, Workload
 
 ROW_KEYS = {
     "workload",
@@ -19,6 +22,10 @@ ROW_KEYS = {
     "round_trip_us_p50",
     "round_trip_us_p99",
     "cpu_us_per_message",
+    "cpu_us_per_message_both",
+    "seal_us",
+    "open_us",
+    "rounds",
     "syscalls_per_message",
     "rss_kib",
     "ratio_to_limit",
@@ -34,12 +41,18 @@ def measurement(
     return Measurement(Workload(kind, size, (name,), clients), Contestant(name, "program"), 100, runs)
 
 
+def figures_of(*measurements: Measurement) -> Figures:
+    return Figures([one.row(None) for one in measurements])
+
+
 def test_the_median_ignores_one_bad_round() -> None:
     assert measurement("goipc", [1, 2, 900]).seconds_per_message == 0.02
 
 
 def test_cpu_is_that_of_the_busier_side() -> None:
-    assert measurement("goipc", [2]).cpu_us_per_message == pytest.approx(1 / 100 * 1e6)
+    row = measurement("goipc", [2]).row(None)
+    assert row["cpu_us_per_message"] == pytest.approx(1 / 100 * 1e6)
+    assert row["cpu_us_per_message_both"] == pytest.approx(1.5 / 100 * 1e6)
 
 
 def test_a_row_has_all_that_readers_rely_on() -> None:
@@ -55,7 +68,7 @@ def test_without_a_limit_there_is_no_ratio() -> None:
 
 
 def test_ratios_go_both_ways() -> None:
-    figures = Figures([measurement("goipc", [1]), measurement("golang-ipc", [100])])
+    figures = figures_of(measurement("goipc", [1]), measurement("golang-ipc", [100]))
     assert figures.time_ratio("oneway", 64, "golang-ipc", "goipc") == pytest.approx(100)
     assert figures.rate_ratio("oneway", 64, "goipc", "golang-ipc") == pytest.approx(100)
     assert figures.rate_ratio("oneway", 64, "goipc", "nng") is None
@@ -63,7 +76,7 @@ def test_ratios_go_both_ways() -> None:
 
 def test_round_trips_are_compared_by_their_median() -> None:
     mine = measurement("goipc", [9], "roundtrip", p50_us=11)
-    figures = Figures([mine, measurement("socket", [1], "roundtrip", p50_us=10)])
+    figures = figures_of(mine, measurement("socket", [1], "roundtrip", p50_us=10))
     assert figures.time_ratio("roundtrip", 64, "goipc", "socket") == pytest.approx(1.1)
 
 
@@ -88,24 +101,22 @@ def test_what_was_not_measured_is_not_met() -> None:
 
 
 def test_memory_of_an_idle_client() -> None:
-    figures = Figures(
-        [
-            measurement("goipc", [1], "roundtrip", rss_server_kib=3000),
-            measurement("goipc", [1], "roundtrip", clients=1000, rss_server_kib=5000),
-        ]
+    figures = figures_of(
+        measurement("goipc", [1], "roundtrip", rss_server_kib=3000),
+        measurement("goipc", [1], "roundtrip", clients=1000, rss_server_kib=5000),
     )
     assert run.idle_client_kib(figures, "goipc") == 2
 
 
 def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
-    figures = Figures(
-        [
-            measurement("goipc openssl", [4], size=MIB),
-            measurement("socket sealed", [1], size=MIB),
-            measurement("evp", [9], size=MIB, seal_s=2, open_s=3),
-        ]
+    figures = figures_of(
+        measurement("goipc openssl", [4], size=MIB),
+        measurement("socket sealed", [1], size=MIB),
+        measurement("evp", [9], size=MIB, seal_s=2, open_s=3),
     )
     assert run.large_encrypted(figures) == pytest.approx(0.75)
+    # Seal, open, and 1/2 + 1/4 of a second of the socket's both sides, on two processors.
+    assert run.large_encrypted_possible(figures, 2) == pytest.approx(3 / (5.75 / 2))
 
 
 @pytest.mark.parametrize(("size", "text"), [(64, "64 B"), (KIB, "1 KiB"), (3 * MIB, "3 MiB"), (KIB + 1, "1025 B")])
@@ -124,3 +135,94 @@ def test_a_plot_names_every_contestant(tmp_path) -> None:
     text = picture.read_text(encoding="utf-8")
     assert text.startswith("<svg")
     assert ">goipc<" in text and ">socket<" in text
+
+
+# --- contestants that do not play along ------------------------------------------------------------
+
+
+def a_program(tmp_path: Path, name: str, text: str) -> Contestant:
+    program = tmp_path / name
+    program.write_text("#!/bin/sh\n" + text, encoding="utf-8")
+    program.chmod(0o755)
+    return Contestant(name, str(program))
+
+
+WORKS = """echo '{"messages": 10, "seconds": 1, "cpu_client_s": 1, "cpu_server_s": 1}'\n"""
+
+
+def test_a_contestant_that_hangs_is_named_and_left_behind_by_nobody(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "TIMEOUT_S", 0.5)
+    hanging = a_program(tmp_path, "hanging", "sleep 1000 & echo $! > " + str(tmp_path / "child") + "\nwait\n")
+    with pytest.raises(ContestantError, match="hanging oneway 64 5: no end after 0.5 s"):
+        run.execute(hanging.command("oneway", 64, 5))
+    child = int((tmp_path / "child").read_text(encoding="utf-8"))
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+
+
+def test_the_run_goes_on_without_who_fails(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "count_syscalls", lambda *_: None)
+    known = {
+        "good": a_program(tmp_path, "good", WORKS),
+        "crashing": a_program(tmp_path, "crashing", "echo no such thing >&2; exit 3\n"),
+        "late": a_program(tmp_path, "late", f"test -e {tmp_path}/once && exit 4; touch {tmp_path}/once\n" + WORKS),
+    }
+    with Progress(disable=True) as progress:
+        bench = Bench(known, 4, 0.1, 60, progress)
+        made = bench.measure([Workload("oneway", 64, ("good", "crashing", "late", "missing"))])
+    assert [(one.contestant.name, len(one.runs)) for one in made] == [("good", 4)]
+    assert len(bench.troubles) == 2 and "no such thing" in bench.troubles[0]
+    assert bench.troubles[1].startswith("late, one way 64 B: ") and "exit status 4" in bench.troubles[1]
+
+
+def test_without_time_there_are_fewer_rounds_and_the_run_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "count_syscalls", lambda *_: None)
+    with Progress(disable=True) as progress:
+        bench = Bench({"good": a_program(tmp_path, "good", WORKS)}, 9, 0.1, 0, progress)
+        (made,) = bench.measure([Workload("oneway", 64, ("good",))])
+    assert len(made.runs) == run.ROUNDS_MIN
+    assert bench.troubles == ["one way 64 B: 3 rounds of 9, for want of time"]
+
+
+# --- the document -----------------------------------------------------------------------------------
+
+
+def result() -> dict:
+    rows = [
+        measurement("goipc", [1]).row(None),
+        measurement("goipc openssl", [4], size=MIB).row(None),
+        measurement("socket sealed", [1], size=MIB).row(None),
+        measurement("evp", [9], size=MIB, seal_s=2, open_s=3).row(None),
+        measurement("goipc", [1], "roundtrip", p50_us=10, p99_us=20).row(None),
+        measurement("goipc", [1], "handshake", 0).row(None),
+    ]
+    on = {"processor": "Some Processor", "processors": 2, "system": "Linux 6.1"}
+    return {"machine": on, "rows": rows, "growth": [("ns over size", [1.0, 1.1], 0.01)], "troubles": ["nng: gone"]}
+
+
+def test_the_document_has_every_table_and_keeps_what_stands_around(tmp_path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text(f"# Head\n\n{run.BEGIN}\nold\n{run.END}\n\nTail\n", encoding="utf-8")
+    for _ in range(2):  # a second time, it replaces what the first has written
+        run.write_document(result(), path)
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# Head\n\n{run.BEGIN}\n") and text.endswith(f"{run.END}\n\nTail\n")
+        assert "\nold\n" not in text and text.count(run.BEGIN) == 1
+    assert "| one way 1 MiB encrypted (openssl): rate / min(socket, EVP) | >= 0.85 | 0.75 | **missed** |" in text
+    assert "on 2 processors that allows at best 1.04 of the slower" in text
+    assert "| 64 B: goipc | 10.0 | 20.0 | - |" in text
+    assert "| goipc openssl | - | 25 |" in text
+    assert "- nng: gone\n" in text
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text("# Head\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="performance.md: no"):
+        run.write_document(result(), path)
+    assert path.read_text(encoding="utf-8") == "# Head\n"
+
+
+def test_the_real_document_has_its_marks() -> None:
+    text = run.DOCUMENT.read_text(encoding="utf-8")
+    assert text.count(run.BEGIN) == 1 and text.index(run.BEGIN) < text.index(run.END)
