@@ -57,8 +57,12 @@ def check_freebsd(tally: Tally) -> None:
     entries = {Path(entry["file"]).name: entry for entry in listed if f"/{LIBRARY}/" in entry["command"]}
     tally.check(FREEBSD_SOURCES <= set(entries), "freebsd: sources", f"only {sorted(entries)}")
 
+    cache = str(ROOT / "build" / "cross" / "zig-cache")
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+
     def compiled(entry: dict) -> str:
-        done = subprocess.run(freebsd_command(entry), cwd=build, capture_output=True, text=True, check=False)
+        command = freebsd_command(entry)
+        done = subprocess.run(command, cwd=build, env=environment, capture_output=True, text=True, check=False)
         return "" if done.returncode == 0 else done.stderr[:2000]
 
     with concurrent.futures.ThreadPoolExecutor(job_count()) as pool:
