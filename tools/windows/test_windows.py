@@ -78,6 +78,20 @@ def test_with_all_tools_a_build_that_fails_is_a_failure(tree):
     assert (status, lines[-1]) == (1, "0 passed, 1 failed, 0 skipped")
 
 
+def test_without_the_sources_of_libtomcrypt_it_skips(tree):
+    for name in NEEDED:
+        give(tree, name, "exit 0")
+    for name in ("cat", "cksum"):
+        (tree / "bin" / name).symlink_to(shutil.which(name))
+    shutil.copytree(HERE.parent / "cross", tree / "tools/cross")
+    toolchain = tree / "ref/cmake/windows-toolchain.cmake"
+    toolchain.parent.mkdir(parents=True)
+    toolchain.touch()
+    status, lines = windows(tree)
+    assert "SKIP cross: apt-get is not here to fetch the sources of libtomcrypt" in lines
+    assert (status, lines[-1]) == (0, "0 passed, 0 failed, 1 skipped")
+
+
 REFUSED = {
     "attribute": "int f(void) __attribute__((const));",
     "statement expression": "int f(int a) { return ({ a + 1; }); }",
