@@ -8,8 +8,10 @@
 #include "test.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,11 +30,35 @@ static inline int64_t test_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The process whose sockets are to be removed, however its test ends. */
+static _Atomic long test_owner;
+
+static inline void test_remove_sockets(void)
+{
+    char pattern[64];
+    glob_t found;
+
+    if (test_owner != (long)getpid()) {
+        return; /* a child, whose parent goes on */
+    }
+    snprintf(pattern, sizeof pattern, "/tmp/t-%ld-*", (long)test_owner);
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            (void)unlink(found.gl_pathv[i]);
+        }
+        globfree(&found);
+    }
+}
+
 /* "t-PID-N": a name that no other process and no other call uses. */
 static inline const char *test_name(char out[64])
 {
     static _Atomic int count;
+    long nobody = 0;
 
+    if (atomic_compare_exchange_strong(&test_owner, &nobody, (long)getpid())) {
+        EXPECT(atexit(test_remove_sockets) == 0);
+    }
     snprintf(out, 64, "t-%ld-%lld-%d", (long)getpid(), (long long)(test_clock_ms() % 100000),
              ++count);
     return out;
