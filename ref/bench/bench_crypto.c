@@ -33,6 +33,14 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+static double cpu_s(void)
+{
+    struct timespec spent;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (double)spent.tv_sec + (double)spent.tv_nsec * 1e-9;
+}
+
 /* --- seal and open ------------------------------------------------------------------------------
  */
 
@@ -166,7 +174,14 @@ int main(int argc, char **argv)
     check(data != NULL, "memory");
     start = now_s();
     if (strcmp(argv[1], "oneway") == 0) {
+        const double cpu_start = cpu_s();
+        double used;
+
         (with_openssl ? evp_run : tomcrypt_run)(data, size, count, &seal_s, &open_s);
+        /* The time of the processor, without what others took of it meanwhile. */
+        used = (cpu_s() - cpu_start) / (now_s() - start);
+        seal_s *= used;
+        open_s *= used;
     } else {
         for (size_t i = 0; i < count; i++) {
             (with_openssl ? evp_agree : tomcrypt_agree)();

@@ -33,6 +33,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 20  # of one run, which is meant to take less than a second
+TIMEOUT_PER_CLIENT_S = 0.06  # on top: each idle client shakes hands first
 ROUNDS_MIN = 3
 DOCUMENT = ROOT / "ref/doc/performance.md"
 KIB = 1024
@@ -214,13 +215,13 @@ class ContestantError(Exception):
     """A contestant that crashed, hung or said nothing: the run goes on without it."""
 
 
-def attempt(command: list[str]) -> subprocess.CompletedProcess[str]:
+def attempt(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     """One run in a process group of its own, of which nothing stays behind."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        out, errors = process.communicate(timeout=TIMEOUT_S)
+        out, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -230,10 +231,12 @@ def attempt(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def execute(command: list[str]) -> dict:
     words = " ".join([Path(command[0]).name, *command[1:]])
+    clients = sum(int(word.removeprefix("clients=")) for word in command if word.startswith("clients="))
+    timeout_s = TIMEOUT_S + clients * TIMEOUT_PER_CLIENT_S
     try:
-        finished = attempt(command)
+        finished = attempt(command, timeout_s)
     except subprocess.TimeoutExpired:
-        raise ContestantError(f"{words}: no end after {TIMEOUT_S} s") from None
+        raise ContestantError(f"{words}: no end after {timeout_s:g} s") from None
     if finished.returncode != 0 or not finished.stdout.strip():
         raise ContestantError(f"{words}: {finished.stderr.strip() or f'exit status {finished.returncode}'}")
     return json.loads(finished.stdout.strip().splitlines()[-1])
@@ -260,7 +263,7 @@ def count_syscalls(contestant: Contestant, workload: Workload) -> float | None:
         with tempfile.NamedTemporaryFile() as out:
             command = contestant.command(workload.kind, workload.size, count, workload.clients)
             try:
-                finished = attempt(["strace", "-f", "-c", "-U", "calls,name", "-o", out.name, *command])
+                finished = attempt(["strace", "-f", "-c", "-U", "calls,name", "-o", out.name, *command], TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 return None
             if finished.returncode != 0:
@@ -593,7 +596,7 @@ def show_targets(judged: list[Target], console: Console) -> None:
             "met" if target.met else "missed",
             target.text,
             f"{'<=' if target.at_most else '>='} {target.wanted:g}",
-            "not measured" if target.measured is None else f"{target.measured:.3g}",
+            "not measured" if target.measured is None else f"{target.measured:.4g}",
         )
     console.print(table)
 
@@ -732,7 +735,7 @@ def document_text(result: dict) -> str:
             (
                 target.text,
                 f"{'<=' if target.at_most else '>='} {target.wanted:g}",
-                figure(target.measured),
+                figure(target.measured, ".4g"),
                 "met" if target.met else "**missed**",
             )
             for target in targets(figures)
