@@ -4,8 +4,8 @@
 
 usage: stability.py [--times N] [--load N] [--expect FILE] [--quiet-only] [SELECT ...] -- CMD ...
 
-A case passes when it came out the same every time and was as required or recorded; otherwise its verdicts are shown with
-how often each was seen. Known races (recorded with several outcomes, or XFLAKY) count as the same.
+A case passes when it came out the same every time and was as required or recorded; otherwise its verdicts are shown
+with how often each was seen. Known races (recorded with several outcomes, or XFLAKY) count as the same.
 """
 
 from __future__ import annotations

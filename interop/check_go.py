@@ -11,7 +11,13 @@ import sys
 
 from run import ROOT, find_go
 
-MODULES = ("conformance/adapters/go", "conformance/adapters/go/forks/*", "interop/go", "interop/go/peer", "interop/forks/*")
+MODULES = (
+    "conformance/adapters/go",
+    "conformance/adapters/go/forks/*",
+    "interop/go",
+    "interop/go/peer",
+    "interop/forks/*",
+)
 
 
 def check(module: pathlib.Path, go: str) -> list[str]:

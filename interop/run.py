@@ -465,6 +465,20 @@ def write_results(rows: list[dict], path: pathlib.Path) -> set[str]:
     return mine | {row.get("os", "") for row in kept}
 
 
+def grid(rows: list[dict]) -> list[str]:
+    """Servers down, clients across: how many checks of each pair were good."""
+    names = sorted({row[role] for row in rows for role in ("server", "client")})
+    pairs: dict[tuple[str, str], list[bool]] = collections.defaultdict(list)
+    for row in rows:
+        pairs[row["server"], row["client"]].append(row["ok"])
+    cells = {pair: f"{sum(found)}/{len(found)}" for pair, found in pairs.items()}
+    width = max(len(text) for text in [*names, *cells.values(), "server \\ client"]) + 2
+    lines = ["server \\ client".ljust(width) + "".join(name.rjust(width) for name in names)]
+    for server in names:
+        lines.append(server.ljust(width) + "".join(cells.get((server, client), "-").rjust(width) for client in names))
+    return lines
+
+
 def side_missing(session: Session) -> tuple[str, str]:
     """Which implementation a session has to do without, and why."""
     side = session.server if session.server.missing else session.client
@@ -523,6 +537,8 @@ def main() -> int:
         display.close()
     recorded = write_results(rows, args.results)
     failed = sum(not row["ok"] for row in rows)
+    for line in grid(rows):
+        print(line)
     if not args.wine and "windows" not in recorded:
         print("rows for Windows are added by `./dev windows`")
     print(f"{len(rows) - failed} passed, {failed} failed, {len(reasons)} skipped")

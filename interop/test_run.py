@@ -145,3 +145,12 @@ def test_every_pair_meets_in_both_directions():
                 assert any(s.task == "refusal" for s in mine)
     cells = {(size, kind) for s in sessions for size in s.sizes for kind in s.types}
     assert {(size, kind) for size in run.SIZES for kind in run.TYPES} <= cells
+
+
+def test_the_grid_shows_every_pair():
+    rows = [
+        {"server": "a", "client": "b", "ok": True},
+        {"server": "a", "client": "b", "ok": False},
+        {"server": "b", "client": "a", "ok": True},
+    ]
+    assert [line.split() for line in run.grid(rows)[1:]] == [["a", "-", "1/2"], ["b", "1/1", "-"]]

@@ -2,9 +2,9 @@
 """Asks again what was not as required, so that a race is told from a fault, and a loaded machine from both.
 
 The repetitions run one at a time, each on a fresh process, after everything else. A case that is never as required or
-recorded keeps its verdict. One that is, once it is asked again, is FLAKY: not reliable, so it fails, and every outcome is
-shown. It is XFLAKY and passes only where the record of the implementation names the race and every outcome is one that
-the race explains.
+recorded keeps its verdict. One that is, once it is asked again, is FLAKY: not reliable, so it fails, and every outcome
+is shown. It is XFLAKY and passes only where the record of the implementation names the race and every outcome is one
+that the race explains.
 """
 
 from .engine import Engine, Repeat, Result

@@ -167,8 +167,9 @@ def summarise(rows, skipped, out, totals_line) -> int:  # type: ignore[no-untype
             print(f"{name:20} could not be asked: {error}")
             continue
         verdicts = run.verdicts
+        known = verdicts.get("XFAIL", 0) + verdicts.get("XFLAKY", 0)
         print(
-            f"{name:20} {verdicts.get('PASS', 0):5} {verdicts.get('PASS-LENIENT', 0):7} {verdicts.get('XFAIL', 0):5} "
+            f"{name:20} {verdicts.get('PASS', 0):5} {verdicts.get('PASS-LENIENT', 0):7} {known:5} "
             f"{run.totals['failed']:6} {run.totals['skipped']:7} {run.duration:7.1f}"
         )
         for key, value in run.totals.items():

@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from conftest import HERE
+from conftest import HERE, TOY
 
 FEW = ["hs.complete", "frame.length.runt", "key.zero-point", "conn.strays"]
 
@@ -201,6 +201,31 @@ def without_times(value):
     if isinstance(value, dict):
         return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_several_implementations_side_by_side(suite, tmp_path):
+    import shlex
+
+    toy = shlex.join(TOY)
+    (tmp_path / "e.toml").write_text(
+        '[[entry]]\ncase = "key.zero-point"\nrole = "server"\noutcome = ["crashed"]\nreason = "aborts"\n'
+    )
+    words = ["matrix", "server:key.zero-point", "server:hs.complete", "--impl", f"good={toy}"]
+    words += ["--impl", f"bad={toy} crash-on-key", "--json", "m.json", "--html", "pages"]
+    done = suite(*words)
+    assert done.returncode == 1 and last_line(done) == "5 passed, 1 failed, 0 skipped", done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("key ")][0].split() == ["key", "1/1", "0/1"]
+    assert [
+        document["run"]["implementation"]["name"] for document in json.loads((tmp_path / "m.json").read_text())
+    ] == [
+        "good",
+        "bad",
+    ]
+    assert (tmp_path / "pages" / "index.html").exists()
+    assert suite(*words, "--expect", "bad=e.toml").returncode == 0
+    for wrong in ("e.toml", "other=e.toml"):
+        done = suite(*words, "--expect", wrong)
+        assert done.returncode == 2 and "NAME=FILE" in done.stderr
 
 
 def test_the_same_seed_gives_the_same_report_but_for_times(suite, toy, tmp_path):

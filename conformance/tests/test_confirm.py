@@ -11,7 +11,10 @@ from goipc_conformance.outcome import Verdict
 from goipc_conformance.report import Run, tap, text
 
 KEY = "server:key.zero-point"
-RACE = '[[race]]\ncase = "key.*"\nrole = "server"\noutcome = ["refused-new-peer"]\nreason = "accepts early"\nrate = "1 in 100"\n'
+RACE = (
+    '[[race]]\ncase = "key.*"\nrole = "server"\noutcome = ["refused-new-peer"]\n'
+    'reason = "accepts early"\nrate = "1 in 100"\n'
+)
 ENTRY = '[[entry]]\ncase = "key.zero-point"\nrole = "server"\noutcome = ["crashed"]\nreason = "dies"\n'
 
 

@@ -95,7 +95,8 @@ def brief_lines(run: "Run", limit: int = 12) -> list[str]:
     lines = []
     for result in failed[:limit]:
         wanted = result.expectation.outcome if result.expectation else result.instance.case.expect
-        line = f"{result.verdict.value} {result.key}: {result.outcome or printable(result.reason)}, not {' or '.join(wanted)}"
+        seen = result.outcome or printable(result.reason)
+        line = f"{result.verdict.value} {result.key}: {seen}, not {' or '.join(wanted)}"
         if result.repeats:
             line += f"; {repeated(result)}"
         if result.details:
@@ -108,7 +109,8 @@ def brief_lines(run: "Run", limit: int = 12) -> list[str]:
 
 def race_lines(run: "Run") -> list[str]:
     return [
-        f"XFLAKY {result.key}: {result.outcome}, {repeated(result)}; recorded race ({result.race.rate}): {result.race.reason}"
+        f"XFLAKY {result.key}: {result.outcome}, {repeated(result)}; "
+        f"recorded race ({result.race.rate}): {result.race.reason}"
         for result in run.results
         if result.race is not None
     ]
