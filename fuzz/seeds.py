@@ -118,9 +118,15 @@ def cuts_seeds() -> Iterator[bytes]:
     for chooser, peer in ((0, "client"), (1, "server")):
         for flags in (0, PLAIN, ZERO_X, TOMCRYPT | SMALL):
             yield bytes([chooser]) + setup(flags, chunk=5) + said_by(peer, flags, FIXED)
-            # The same, and a frame that is opened part by part; then one with a changed byte.
+            # The same, and a frame that is opened part by part, once to within its tag; then a changed byte.
             if not flags & (PLAIN | SMALL):
-                for size, change in ((33000, 0), (69999, 0), (40000, 2 * 36000 + 1), (50000, 2 * 50035 + 1)):
+                for size, change in (
+                    (33000, 0),
+                    (36852, 0),
+                    (69999, 0),
+                    (40000, 2 * 36000 + 1),
+                    (50000, 2 * 50035 + 1),
+                ):
                     start = bytes([chooser | 2]) + setup(flags, chunk=250)
                     yield start + said_by(peer, flags) + struct.pack(">II", size, change)
     yield from (
