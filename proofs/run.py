@@ -10,6 +10,7 @@ What has no tool here is skipped with a reason. README.md says what is claimed a
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ PROOFS = ROOT / "proofs"
 BUILD = ROOT / "build" / "proofs"
 sys.path.insert(0, str(ROOT / "tools"))
 
-from gatelib import Tally  # noqa: E402
+from gatelib import Tally, job_count  # noqa: E402
 
 LIMIT_S = 900
 
@@ -117,7 +118,7 @@ CHECKS = [
 
 def explore(check: Check) -> tuple[bool, str, str]:
     """Whether the claim holds, what was counted, and the tool's words where there was trouble."""
-    folder = fresh("model")
+    folder = fresh(f"model/{re.sub(r'[^A-Za-z0-9]+', '-', check.name)}")
     shutil.copy(PROOFS / "model" / "goipc.pml", folder)
     defines = [f"-D{word}" for word in check.defines.split()]
     code, text = run(["spin", "-a", *defines, "goipc.pml"], folder)
@@ -142,18 +143,21 @@ def model(tally: Tally, deep: bool) -> None:
     if missing:
         tally.skip("model", f"needs {', '.join(missing)}")
         return
-    for check in CHECKS:
-        if check.deep and not deep:
-            continue
-        holds, counted, why = explore(check)
-        if check.fails:
-            # It must fail by a counterexample, not because the tool gave up.
-            found = not holds and bool(re.search(r"acceptance cycle|assertion violated|invalid end state", why))
-            tally.check(found, check.name, why or "the variant does not fail: the model sees nothing")
-            print(f"{check.name}: fails as it must, {why}" if found else f"{check.name}: ?")
-        else:
-            tally.check(holds, check.name, why)
-            print(f"{check.name}: {'holds' if holds else 'FAILS'}, {counted}")
+    chosen = [check for check in CHECKS if deep or not check.deep]
+    with concurrent.futures.ThreadPoolExecutor(job_count()) as pool:
+        for check, (holds, counted, why) in zip(chosen, pool.map(explore, chosen), strict=True):
+            judge(tally, check, holds, counted, why)
+
+
+def judge(tally: Tally, check: Check, holds: bool, counted: str, why: str) -> None:
+    if check.fails:
+        # It must fail by a counterexample, not because the tool gave up.
+        found = not holds and bool(re.search(r"acceptance cycle|assertion violated|invalid end state", why))
+        tally.check(found, check.name, why or "the variant does not fail: the model sees nothing")
+        print(f"{check.name}: fails as it must, {why}" if found else f"{check.name}: ?", flush=True)
+    else:
+        tally.check(holds, check.name, why)
+        print(f"{check.name}: {'holds' if holds else 'FAILS'}, {counted}", flush=True)
 
 
 # ---- contracts --------------------------------------------------------------------------------------
