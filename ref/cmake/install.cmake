@@ -5,12 +5,26 @@ include(CMakePackageConfigHelpers)
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/goipc)
 set(BUILD_SHARED_LIBS_VALUE OFF)
+
+# Whoever has only the static library needs all it is made of, also without pkg-config --static.
 set(GOIPC_PC_CFLAGS " -DGOIPC_STATIC=1")
-set(GOIPC_PC_PRIVATE "Requires: ${GOIPC_PC_REQUIRES}\nLibs.private: ${GOIPC_PC_LIBS} -pthread")
+set(GOIPC_PC_STATIC_LIBS " ${GOIPC_PC_LIBS} -pthread")
+set(GOIPC_PC_PRIVATE "Requires: ${GOIPC_PC_REQUIRES}")
 if(BUILD_SHARED_LIBS)
     set(BUILD_SHARED_LIBS_VALUE ON)
     set(GOIPC_PC_CFLAGS "")
+    set(GOIPC_PC_STATIC_LIBS "")
     set(GOIPC_PC_PRIVATE "Requires.private: ${GOIPC_PC_REQUIRES}\nLibs.private: ${GOIPC_PC_LIBS} -pthread")
+endif()
+# Relative to itself, so that it is right wherever cmake --install --prefix puts it.
+set(GOIPC_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+set(GOIPC_PC_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+set(GOIPC_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" AND NOT IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+    file(RELATIVE_PATH GOIPC_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+    set(GOIPC_PC_PREFIX "\${pcfiledir}/${GOIPC_PC_UP}")
+    set(GOIPC_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+    set(GOIPC_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 
 install(TARGETS goipc EXPORT goipc-targets)

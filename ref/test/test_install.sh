@@ -32,9 +32,9 @@ for kind in OFF ON; do
     prefix=$scratch/prefix-$kind
     run cmake -G "$generator" -S "$source" -B "$scratch/build-$kind" -DCMAKE_BUILD_TYPE=Release \
         -DBUILD_SHARED_LIBS=$kind -DGOIPC_TESTS=OFF -DGOIPC_INSTALL=ON \
-        -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib
+        -DCMAKE_INSTALL_LIBDIR=lib
     run cmake --build "$scratch/build-$kind" -j2
-    run cmake --install "$scratch/build-$kind"
+    run cmake --install "$scratch/build-$kind" --prefix "$prefix" # not where it was configured for
     libraries=$prefix/lib
     [ -f "$prefix/include/goipc.h" ] || fail "the header is not installed"
     LD_LIBRARY_PATH=$libraries "$prefix/bin/goipc" version >"$scratch/version" || fail "goipc version"
@@ -45,8 +45,7 @@ for kind in OFF ON; do
     consume "$scratch/find-$kind"
 
     if command -v pkg-config >/dev/null 2>&1; then
-        static=$([ $kind = OFF ] && echo --static || true)
-        flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs $static goipc)
+        flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs goipc) # as goipc(3) says
         # shellcheck disable=SC2086
         run ${CC:-cc} -std=c99 -o "$scratch/pkg-$kind" "$source/ref/test/consumer/consumer.c" $flags
         LD_LIBRARY_PATH=$libraries "$scratch/pkg-$kind" "$name" || fail "pkg-config, shared $kind"
