@@ -251,7 +251,8 @@ class Adapter(Subject):
             # `stop` lets leak checkers have their say at exit.
             try:
                 self.control.request("stop", 1.0)
-                exit_ = process.exited(max(1.0, self._timeout))
+                # Not the whole patience for a start: whoever hangs here has hung before, and is killed.
+                exit_ = process.exited(max(5.0, self._timeout / 3))
             except Hung:
                 exit_ = None
             if exit_ is not None and (exit_.is_crash or exit_.status != 0):
