@@ -43,22 +43,22 @@ struct goipc_session {
     size_t held_size; /* bytes at the front of `in` that the last event lent out */
     size_t room_size; /* how much input to ask for: follows what arrives */
     size_t room_given;
-    bool input_ended;
-    bool key_settled; /* a received frame has shown which key form the peer uses */
+    void *aead_in;
+    size_t opened_size; /* how much of its ciphertext is plaintext already, not authenticated yet */
     goipc_error error;
     uint32_t opened_count;
-    void *aead_in;
-    bool is_opening;    /* the frame at the front of `in` is being opened while it arrives */
-    size_t opened_size; /* how much of its ciphertext is plaintext already, not authenticated yet */
     goipci_flag peer_uses_alternative; /* set here, looked at by the sending half */
+    bool input_ended;
+    bool key_settled; /* a received frame has shown which key form the peer uses */
+    bool is_opening;  /* the frame at the front of `in` is being opened while it arrives */
 
     /* The sending half. */
     goipci_buffer out;
     goipci_nonces nonces;
     void *aead_out;
-    bool sends_alternative;
     const uint8_t *lent; /* the rest of a message that is sent from its owner's memory, and goes */
     size_t lent_size;    /* out behind `out`; what is in `out` then belongs to the same message */
+    bool sends_alternative;
 };
 
 /* --- handshake.c ----------------------------------------------------------------------------- */
