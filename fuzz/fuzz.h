@@ -14,12 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A property that does not hold ends the process, which is what every fuzzer understands. */
 #define FUZZ_REQUIRE(condition)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: property violated: %s\n", __FILE__, __LINE__, #condition);     \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+    ((condition) ? (void)0 : fuzz_violated(__FILE__, __LINE__, #condition))
+
+_Noreturn void fuzz_violated(const char *file, int line, const char *condition);
 
 /* --- input ------------------------------------------------------------------------------------ */
 

@@ -62,8 +62,9 @@ static void walk_all(walk *w, const cli_settings *settings, const uint8_t *bytes
     while (w->at < size) {
         const uint8_t *at = bytes + w->at;
         const uint64_t left = size - w->at;
-        const uint64_t body =
-            left < 4 ? 0 : (uint64_t)at[0] * 16777216u + at[1] * 65536u + at[2] * 256u + at[3];
+        const uint64_t body = left < 4 ? 0
+                                       : at[0] * (uint64_t)16777216 + at[1] * (uint64_t)65536 +
+                                             at[2] * (uint64_t)256 + at[3];
 
         if (left >= 4 && body >= (sealed ? 32 : 4) && body <= left - 4) {
             step(w, size, (size_t)body + 4);

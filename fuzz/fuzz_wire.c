@@ -7,10 +7,10 @@ static void check_decode(fuzz_bytes bytes)
 {
     uint32_t body_size_min = fuzz_take_u32(&bytes);
     uint32_t body_size_max = fuzz_take_u32(&bytes);
-    const uint64_t body_size = bytes.size < 4
-                                   ? 0
-                                   : (uint64_t)bytes.at[0] * 16777216u + bytes.at[1] * 65536u +
-                                         bytes.at[2] * 256u + bytes.at[3];
+    const uint64_t body_size = bytes.size < 4 ? 0
+                                              : bytes.at[0] * (uint64_t)16777216 +
+                                                    bytes.at[1] * (uint64_t)65536 +
+                                                    bytes.at[2] * (uint64_t)256 + bytes.at[3];
     goipc_decode result = GOIPC_DECODE_DONE;
     goipc_frame_header header = {0};
     size_t needed = 0;
@@ -70,11 +70,12 @@ static void check_sizes(fuzz_bytes bytes)
     const bool encrypted = fuzz_take_u8(&bytes) & 1;
     const size_t data_size = (size_t)wide; /* a 32-bit size_t keeps the lower half */
     const unsigned overhead = encrypted ? 36 : 8;
+    const size_t countable_max = SIZE_MAX - 36; /* less than the format's bound on 32 bits */
     size_t frame_size = 0, out_size = 0;
     uint8_t out[1], data[1] = {0};
     goipc_error error = goipc_wire_frame_size(encrypted, data_size, &frame_size);
 
-    if (data_size > 4294967263u || data_size > SIZE_MAX - 36) {
+    if (data_size > 4294967263u || data_size > countable_max) {
         FUZZ_REQUIRE(error == GOIPC_ERROR_MESSAGE_SIZE && frame_size == 0);
         /* Nothing is read or written for it: one byte of each is enough. */
         error = goipc_wire_encode_plain(1, data, data_size, out, SIZE_MAX, &out_size);

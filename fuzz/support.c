@@ -5,6 +5,12 @@
 
 #define FNV_START 2166136261u
 
+_Noreturn void fuzz_violated(const char *file, int line, const char *condition)
+{
+    fprintf(stderr, "%s:%d: property violated: %s\n", file, line, condition);
+    abort();
+}
+
 /* --- input ------------------------------------------------------------------------------------ */
 
 uint8_t fuzz_take_u8(fuzz_bytes *bytes)
