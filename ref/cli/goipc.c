@@ -187,7 +187,7 @@ static int take_from(cli_from *from)
 
 static int take_key(cli_settings *settings)
 {
-    for (size_t i = 0; i < GOIPC_KEY_SIZE && strlen(optarg) == 2 * GOIPC_KEY_SIZE; i++) {
+    for (size_t i = 0; i < GOIPC_KEY_SIZE && strlen(optarg) == 2 * (size_t)GOIPC_KEY_SIZE; i++) {
         const int high = cli_hex_digit((uint8_t)optarg[2 * i]);
         const int low = cli_hex_digit((uint8_t)optarg[2 * i + 1]);
 
