@@ -357,7 +357,7 @@ static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, si
 static bool is_limit_again(const goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
     return session->has_limit_nonce &&
-           memcmp(nonce, session->limit_nonce, sizeof session->limit_nonce) == 0;
+           memcmp(nonce, session->limit_nonce, sizeof session->limit_nonce) == 0; /* public */
 }
 
 /* What is asked of a frame before any of it is opened. req: SE-010, SE-013, SE-014 */
