@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an implementation uses: faults that no look at the wire would find. Read from the operating system."""
 
+import glob
 import os
 import resource
 import time
@@ -199,6 +200,25 @@ def cpu_while(t, seconds: float) -> float:
     return t.usage().cpu - before
 
 
+def busy_share(t, seconds: float) -> float:
+    """The part of the moments at which a thread ran or waited for a processor: on a machine that is busy with other
+    things an endless loop uses little time, and yet it never rests. 0 where the system does not tell."""
+    deadline, busy, moments = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < deadline:
+        busy += any(state_of(path) == "R" for path in glob.glob(f"/proc/{t.subject.pid()}/task/*/stat"))
+        moments += 1
+        time.sleep(0.005)  # the next moment
+    return busy / moments if moments else 0.0
+
+
+def state_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][:1]
+    except OSError:
+        return ""  # the thread has ended
+
+
 @case(
     "res.idle",
     "Nothing happens, and the processor rests",
@@ -225,6 +245,9 @@ def idle(t):
             peer.wire.wait_end(t.timeout)
         except Exception:
             raise Verdictless("this implementation does not fail the connection") from None
+    share = busy_share(t, 0.5)
+    if share > 0.9:
+        t.see("spinning", f"in {share:.0%} of the moments of 0.5 s of idleness a thread wanted the processor")
     used = cpu_while(t, 0.5)
     if used > 0.25:
         t.see("spinning", f"{used:.2f} s of processor time in 0.5 s of idleness")
