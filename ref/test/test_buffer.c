@@ -67,8 +67,10 @@ static void append(goipci_buffer *buffer, const char *text)
 
 static bool holds(const goipci_buffer *buffer, const char *text)
 {
-    return goipci_buffer_size(buffer) == strlen(text) &&
-           memcmp(goipci_buffer_bytes(buffer), text, strlen(text)) == 0;
+    const uint8_t *bytes = goipci_buffer_bytes(buffer);
+
+    return bytes != NULL && goipci_buffer_size(buffer) == strlen(text) &&
+           memcmp(bytes, text, strlen(text)) == 0;
 }
 
 static void test_allocator_default(void)
@@ -234,8 +236,11 @@ static void fill_two_thirds(goipci_buffer *buffer)
 
 static bool counts_up(const goipci_buffer *buffer, size_t size, uint8_t first)
 {
+    const uint8_t *bytes = goipci_buffer_bytes(buffer);
+
+    EXPECT(bytes != NULL);
     for (size_t i = 0; i < size; i++) {
-        if (goipci_buffer_bytes(buffer)[i] != (uint8_t)(first + i)) {
+        if (bytes[i] != (uint8_t)(first + i)) {
             return false;
         }
     }
