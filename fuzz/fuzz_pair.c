@@ -156,11 +156,18 @@ static void move_in(world *w, size_t which, size_t size_max)
 {
     end *e = &w->ends[which];
     const size_t size = e->wire_size < size_max ? e->wire_size : size_max;
+    size_t done = 0;
 
-    if (!e->closed && !e->wire_end && size > 0) {
-        goipc_error error = fuzz_feed(e->session, e->wire, size);
+    while (done < size && !e->closed && !e->wire_end) {
+        uint8_t *in;
+        size_t room;
 
-        FUZZ_REQUIRE(error == GOIPC_ERROR_OK); /* events are always drained, so there is room */
+        FUZZ_REQUIRE(goipc_session_input(e->session, &in, &room) == GOIPC_ERROR_OK && room > 0);
+        room = room < size - done ? room : size - done;
+        memcpy(in, e->wire + done, room);
+        FUZZ_REQUIRE(goipc_session_input_commit(e->session, room) == GOIPC_ERROR_OK);
+        done += room;
+        drain_events(w, which); /* so that there is room again */
     }
     take_from_wire(e, size);
     drain_events(w, which);

@@ -158,7 +158,7 @@ static void times_add(times *self, double ms)
 {
     const double us = ms * 1e3;
 
-    self->at[us < TIME_MAX_US ? (size_t)us : TIME_MAX_US]++;
+    self->at[us < (double)TIME_MAX_US ? (size_t)us : TIME_MAX_US]++;
     self->count++;
 }
 
