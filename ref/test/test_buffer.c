@@ -151,7 +151,7 @@ static void test_consumed_bytes_stay_in_place(void)
     append(&buffer, "lent");
     bytes = goipci_buffer_bytes(&buffer);
     goipci_buffer_consume(&buffer, 4);
-    EXPECT(memcmp(bytes, "lent", 4) == 0);
+    EXPECT(bytes != NULL && memcmp(bytes, "lent", 4) == 0);
     goipci_buffer_wipe(&buffer);
 }
 
