@@ -5,6 +5,11 @@ A gate is a command run by the shell from the root of the project. Its last line
 `N passed, N failed, N skipped`, with a line `SKIP name: reason` above for what was skipped. A gate
 that prints no such line, counts nothing, skips without a reason, contradicts its own exit code or
 runs into its time limit is an error and counts as one failure: silence never passes.
+
+Several gates run at once (--jobs). What a gate changes in build/ it names in `builds`, what it needs to stay as it
+is meanwhile in `uses`; of two gates where one builds what the other builds or uses, the one declared later waits for
+the end of the other. A gate with `alone` has the machine to itself. Otherwise gates start in the order of their
+declaration, except that those with `long` do not wait to be the last that run.
 """
 
 from __future__ import annotations
@@ -14,20 +19,27 @@ import contextlib
 import dataclasses
 import json
 import os
+import queue
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+
+from gatelib import job_count
 
 ROOT = Path(__file__).resolve().parent.parent
 TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 TIMEOUT_S = 600
 TAIL_LINES = 40
+JOBS_MAX = 4  # many gates use every processor themselves
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeclarationError(Exception):
@@ -42,6 +54,14 @@ class Gate:
     nightly: bool = False  # long, or wants a quiet machine: only with --all or by name
     needs: str = ""
     timeout_s: float = TIMEOUT_S
+    builds: tuple[str, ...] = ()  # what no other gate may build or use meanwhile; mostly folders under build/
+    uses: tuple[str, ...] = ()  # what no other gate may build meanwhile
+    alone: bool = False  # measures time, or keeps every processor busy by itself
+    long: bool = False
+
+    def excludes(self, other: Gate) -> bool:
+        ours, theirs = set(self.builds), set(other.builds)
+        return bool(ours & theirs or ours & set(other.uses) or theirs & set(self.uses))
 
 
 @dataclasses.dataclass
@@ -87,12 +107,18 @@ def _gate(table: dict, where: str) -> Gate:
         "nightly": bool,
         "needs": str,
         "timeout_s": (int, float),
+        "builds": list,
+        "uses": list,
+        "alone": bool,
+        "long": bool,
     }
     for key, value in table.items():
         if key not in kinds:
             raise DeclarationError(f"{where}: unknown key {key}")
         if not isinstance(value, kinds[key]) or (key == "timeout_s" and isinstance(value, bool)):
             raise DeclarationError(f"{where}: {key} has the wrong type")
+        if key in ("builds", "uses") and not all(isinstance(word, str) and word for word in value):
+            raise DeclarationError(f"{where}: {key} is a list of names")
     for key in ("name", "command"):
         if not table.get(key):
             raise DeclarationError(f"{where}: {key} is missing")
@@ -102,7 +128,8 @@ def _gate(table: dict, where: str) -> Gate:
     command = table["command"]
     if isinstance(command, list):
         command = shlex.join(command)
-    return Gate(**{**table, "command": command})
+    lists = {key: tuple(table.get(key, ())) for key in ("builds", "uses")}
+    return Gate(**{**table, **lists, "command": command})
 
 
 def load_gates(folder: Path) -> list[Gate]:
@@ -164,32 +191,109 @@ def end_group(process: subprocess.Popen) -> bool:
     return True
 
 
-def run_gate(gate: Gate, root: Path, logs: Path) -> Result:
-    result = Result(gate, log=logs / f"{gate.name}.log")
-    logs.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    timed_out = False
-    # Output goes to a file, not a pipe: a stray child that keeps it open cannot hold up the run.
-    with result.log.open("wb") as log:
-        process = subprocess.Popen(
-            ["sh", "-c", gate.command],
-            cwd=root,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+class Running:
+    """A gate that has been started."""
+
+    def __init__(self, gate: Gate, root: Path, logs: Path) -> None:
+        self.gate = gate
+        self.result = Result(gate, log=logs / f"{gate.name}.log")
+        self.started = time.monotonic()
+        logs.mkdir(parents=True, exist_ok=True)
+        # Output goes to a file, not a pipe: a stray child that keeps it open cannot hold up the run.
+        with self.result.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", gate.command],
+                cwd=root,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> Result:
+        timed_out = False
         try:
-            process.wait(timeout=gate.timeout_s)
+            self.process.wait(timeout=self.gate.timeout_s)
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:
-            end_group(process)
-            process.wait()
-    result.seconds = time.monotonic() - started
-    judge(result, result.log.read_text(encoding="utf-8", errors="replace"), process.returncode, timed_out)
-    return result
+            end_group(self.process)
+            self.process.wait()
+        self.result.seconds = time.monotonic() - self.started
+        try:
+            output = self.result.log.read_text(encoding="utf-8", errors="replace")
+        except OSError as problem:
+            output = f"the log is gone: {problem}"
+        judge(self.result, output, self.process.returncode, timed_out)
+        return self.result
+
+
+def run_gate(gate: Gate, root: Path, logs: Path) -> Result:
+    return Running(gate, root, logs).wait()
+
+
+def choose(waiting: Sequence[Gate], running: Collection[Gate]) -> Gate | None:
+    """The gate to start next, or None while all have to wait. Both are in the order of the declarations."""
+    if any(gate.alone for gate in running):
+        return None
+    ready = [
+        gate for at, gate in enumerate(waiting) if not any(gate.excludes(other) for other in (*waiting[:at], *running))
+    ]
+    together = [gate for gate in ready if not gate.alone]
+    if together:
+        # One place is for the long ones, so that none is left to run by itself at the end; the others are quick to
+        # say what is wrong.
+        wanted = not any(gate.long for gate in running)
+        return next((gate for gate in together if gate.long is wanted), together[0])
+    return ready[0] if ready and not running else None
+
+
+@contextlib.contextmanager
+def interrupts(events: queue.SimpleQueue[Result | None]) -> Iterator[None]:
+    """What would end this program becomes an event, so that it never comes between starting a gate and knowing it."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        events.put(None)
+
+    before = {number: signal.signal(number, note) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_gates(gates: Sequence[Gate], root: Path, jobs: int, display: Display) -> list[Result]:
+    """Results in the order in which the gates ended; fewer than gates after an interrupt, which ends what runs."""
+    events: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+    waiting = list(gates)
+    running: dict[Gate, tuple[Running, threading.Thread]] = {}
+    results: list[Result] = []
+    with interrupts(events):
+        try:
+            while waiting or running:
+                while len(running) < jobs and (gate := choose(waiting, running)):
+                    waiting.remove(gate)
+                    started = Running(gate, root, root / "build/gates")
+                    thread = threading.Thread(target=lambda one=started: events.put(one.wait()))
+                    running[gate] = (started, thread)
+                    thread.start()
+                display.running([gate.name for gate in running])
+                result = events.get()
+                if result is None:
+                    break
+                running.pop(result.gate)[1].join()
+                results.append(result)
+                display.done(result)
+                if result.failed:
+                    show_failure(result, root)
+        finally:
+            for one, _ in running.values():
+                end_group(one.process)
+            for _, thread in running.values():
+                thread.join()
+    return results
 
 
 def judge(result: Result, output: str, exit_code: int, timed_out: bool) -> None:
@@ -218,25 +322,32 @@ def judge(result: Result, output: str, exit_code: int, timed_out: bool) -> None:
 # ---- showing ----------------------------------------------------------------------------------------
 
 
-class PlainDisplay:
-    """One line when a gate starts and one when it ends."""
+class Display:
+    """One line when a gate ends."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.number = 0
 
-    @contextlib.contextmanager
-    def gate(self, gate: Gate) -> Iterator[Callable[[Result], None]]:
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def running(self, names: Sequence[str]) -> None:
+        pass
+
+    def done(self, result: Result) -> None:
         self.number += 1
-        place = f"[{self.number:{len(str(self.total))}}/{self.total}]"
-        print(f"{place} {gate.name}", flush=True)
-        yield lambda result: print(f"{place} {summary(result)}", flush=True)
+        print(f"[{self.number:{len(str(self.total))}}/{self.total}] {summary(result)}", flush=True)
 
 
-class RichDisplay:
-    """A progress bar with the running gate below the finished ones."""
+class RichDisplay(Display):
+    """A progress bar with the running gates below the finished ones."""
 
     def __init__(self, total: int) -> None:
+        super().__init__(total)
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -251,13 +362,17 @@ class RichDisplay:
         )
         self.task = self.progress.add_task("", total=total)
 
-    @contextlib.contextmanager
-    def gate(self, gate: Gate) -> Iterator[Callable[[Result], None]]:
-        self.progress.update(self.task, description=gate.name)
-        with self.progress:
-            yield self._done
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
 
-    def _done(self, result: Result) -> None:
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+
+    def running(self, names: Sequence[str]) -> None:
+        self.progress.update(self.task, description=", ".join(names))
+
+    def done(self, result: Result) -> None:
         style = {"ok": "green", "skipped": "yellow", "failed": "red"}[result.status]
         self.progress.advance(self.task)
         self.progress.console.print(summary(result), style=style, markup=False)
@@ -270,6 +385,11 @@ def summary(result: Result) -> str:
 
 
 def show_failure(result: Result, root: Path) -> None:
+    with contextlib.suppress(OSError):
+        _show_end(result, root)
+
+
+def _show_end(result: Result, root: Path) -> None:
     lines = result.log.read_text(encoding="utf-8", errors="replace").splitlines()
     print(f"--- {result.gate.name}: the end of {os.path.relpath(result.log, root)}", flush=True)
     for line in lines[-TAIL_LINES:]:
@@ -284,23 +404,31 @@ def show_list(gates: Sequence[Gate]) -> None:
             print(f"{'':28}        skipped where absent: {gate.needs}")
 
 
-def show_totals(results: Sequence[Result], selected: int) -> int:
+def show_totals(results: Sequence[Result], gates: Sequence[Gate]) -> int:
     """Reasons of skips, names of failures, and the last line; returns the exit code."""
+    unfinished = [gate.name for gate in gates if gate not in [result.gate for result in results]]
     for result in results:
         for reason in result.reasons:
             print(f"SKIP {result.gate.name}: {reason}")
     for result in results:
         if result.failed:
             print(f"FAIL {result.gate.name}: {result.error or f'{result.failed} failed'}")
-    if len(results) < selected:
-        print(f"interrupted: {selected - len(results)} of {selected} gates did not finish")
+    if unfinished:
+        print(f"interrupted: {len(unfinished)} of {len(gates)} gates did not finish: {', '.join(unfinished)}")
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
     skipped = sum(result.skipped for result in results)
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    if len(results) < selected:
+    if unfinished:
         return 130
     return 1 if failed or not passed else 0
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -311,6 +439,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="this gate, or all below NAME (repeatable)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=min(job_count(), JOBS_MAX),
+        metavar="N",
+        help=f"gates at once (default: processors, at most {JOBS_MAX})",
     )
     parser.add_argument("--list", action="store_true", help="show the gates instead of running them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
@@ -333,24 +468,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left_out = [gate.name for gate in declared if gate.nightly and gate not in gates]
     if left_out and not options.only:
         print(f"left out, for ./dev test --all: {', '.join(left_out)}", flush=True)
-    results: list[Result] = []
-    display = RichDisplay(len(gates)) if sys.stdout.isatty() else PlainDisplay(len(gates))
-    try:
-        for gate in gates:
-            with display.gate(gate) as done:
-                result = run_gate(gate, root, root / "build/gates")
-                results.append(result)
-                done(result)
-            if result.failed:
-                show_failure(result, root)
-    except KeyboardInterrupt:
-        print()
+    with RichDisplay(len(gates)) if sys.stdout.isatty() else Display(len(gates)) as display:
+        ended = run_gates(gates, root, options.jobs, display)
+    results = sorted(ended, key=lambda result: gates.index(result.gate))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(
             json.dumps([result.as_json(root) for result in results], indent=2) + "\n", encoding="utf-8"
         )
-    return show_totals(results, len(gates))
+    return show_totals(results, gates)
 
 
 if __name__ == "__main__":

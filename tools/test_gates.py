@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gates
@@ -104,19 +107,27 @@ def test_a_child_left_behind_neither_holds_up_the_run_nor_survives_it(tmp_path):
     assert gone(int(pid_file.read_text()))
 
 
-def gone(pid: int) -> bool:
-    """True once the process has ended; it may still have to be reaped by whoever adopted it."""
-    deadline = time.monotonic() + 20
+def eventually(condition: Callable[[], bool], wait_s: float = 20) -> bool:
+    deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        state = Path(f"/proc/{pid}/stat")
-        if state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+        if condition():
             return True
         time.sleep(0.01)
     return False
+
+
+def ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def gone(pid: int, wait_s: float = 20) -> bool:
+    """True once the process has ended; it may still have to be reaped by whoever adopted it."""
+    return eventually(lambda: ended(pid), wait_s)
 
 
 def test_everything_skipped_is_not_a_pass(tmp_path, capsys):
@@ -196,20 +207,148 @@ def test_json_says_what_happened(tmp_path, capsys):
     assert (tmp_path / rows[0]["log"]).read_text() == "2 passed, 0 failed, 0 skipped\n"
 
 
-def test_interrupt_keeps_what_is_done_and_fails(tmp_path, capsys, monkeypatch):
-    declare(tmp_path, gate("a", "echo '2 passed, 0 failed, 0 skipped'") + gate("b", "true"))
-    real = gates.run_gate
-
-    def interrupted(one: gates.Gate, root: Path, logs: Path) -> gates.Result:
-        if one.name == "b":
-            raise KeyboardInterrupt
-        return real(one, root, logs)
-
-    monkeypatch.setattr(gates, "run_gate", interrupted)
-    code, lines = run(tmp_path, capsys)
-    assert code == 130
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_that_runs_keeps_what_is_done_and_fails(tmp_path, how):
+    forever = "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000"
+    pid_files = [tmp_path / "b.pid", tmp_path / "c.pid"]
+    declare(
+        tmp_path,
+        gate("a", "echo '2 passed, 0 failed, 0 skipped'")
+        + gate("b", forever.format(pid_files[0]))
+        + gate("c", forever.format(pid_files[1]))
+        + gate("d", "echo '1 passed, 0 failed, 0 skipped'"),
+    )
+    target = tmp_path / "out.json"
+    command = [sys.executable, gates.__file__, "--root", str(tmp_path), "--jobs", "2", "--json", str(target)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert eventually(lambda: all(path.exists() for path in pid_files))
+        process.send_signal(how)
+        lines = process.communicate(timeout=30)[0].splitlines()
+    finally:
+        process.kill()
+        for path in pid_files:
+            if path.exists() and not gone(int(path.read_text()), wait_s=5):
+                os.kill(int(path.read_text()), signal.SIGKILL)
+                pytest.fail(f"{path.stem} was not ended")
+    assert process.returncode == 130
     assert lines[-1] == "2 passed, 0 failed, 0 skipped"
-    assert any("1 of 2 gates did not finish" in line for line in lines)
+    assert "interrupted: 3 of 4 gates did not finish: b, c, d" in lines
+    assert [row["name"] for row in json.loads(target.read_text())] == ["a"]
+
+
+def meeting(tmp_path: Path) -> str:
+    """Two gates that end only when both run."""
+    os.mkfifo(tmp_path / "fifo")
+    totals = "echo '1 passed, 0 failed, 0 skipped'"
+    return gate("a", f"echo x > {tmp_path}/fifo; {totals}", timeout_s=20) + gate(
+        "b", f"cat {tmp_path}/fifo && {totals}", timeout_s=20
+    )
+
+
+def test_two_gates_run_at_once(tmp_path, capsys):
+    declare(tmp_path, meeting(tmp_path))
+    code, lines = run(tmp_path, capsys, "--jobs", "2")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed, 0 skipped")
+
+
+def test_a_failing_gate_beside_others_is_reported_and_ends_none_of_them(tmp_path, capsys):
+    declare(
+        tmp_path,
+        gate("bad", "echo the culprit; echo '0 passed, 1 failed, 0 skipped'; exit 1") + meeting(tmp_path),
+    )
+    target = tmp_path / "out.json"
+    code, lines = run(tmp_path, capsys, "--jobs", "2", "--json", str(target))
+    assert (code, lines[-1]) == (1, "2 passed, 1 failed, 0 skipped")
+    assert any("the culprit" in line for line in lines)
+    assert "FAIL bad: 1 failed" in lines
+    assert [row["name"] for row in json.loads(target.read_text())] == ["bad", "a", "b"]
+
+
+def test_results_are_in_the_order_of_the_declarations(tmp_path, capsys):
+    totals = "echo '1 passed, 0 failed, 0 skipped'"
+    os.mkfifo(tmp_path / "fifo")
+    # The second holds up the first, which nevertheless comes first.
+    declare(
+        tmp_path,
+        gate("slow", f"cat {tmp_path}/fifo; echo 'SKIP x: y'; echo '1 passed, 0 failed, 1 skipped'", timeout_s=20)
+        + gate("early", totals, long=True)
+        + gate("late", f"echo x > {tmp_path}/fifo; {totals}", timeout_s=20),
+    )
+    target = tmp_path / "out.json"
+    code, lines = run(tmp_path, capsys, "--jobs", "2", "--json", str(target))
+    assert (code, lines[-1]) == (0, "3 passed, 0 failed, 1 skipped")
+    assert [row["name"] for row in json.loads(target.read_text())] == ["slow", "early", "late"]
+    finished = [line.split()[2] for line in lines if line.startswith("[")]
+    assert sorted(finished) == ["early", "late", "slow"] and finished != ["slow", "early", "late"]
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ({"builds": ["x"]}, {"builds": ["x", "y"]}),
+        ({"builds": ["x"]}, {"uses": ["x"]}),
+        ({"uses": ["x"]}, {"builds": ["x"]}),
+        ({"alone": True}, {}),
+        ({}, {"alone": True}),
+    ],
+)
+def test_what_must_not_run_at_once_does_not(tmp_path, capsys, first, second):
+    # The pause stands for work; whoever works in the same place meanwhile finds the folder there.
+    work = f"mkdir {tmp_path}/place && sleep 0.3 && rmdir {tmp_path}/place && echo '1 passed, 0 failed, 0 skipped'"
+    declare(tmp_path, gate("a", work, **first) + gate("b", work, **second))
+    code, lines = run(tmp_path, capsys, "--jobs", "4")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed, 0 skipped")
+
+
+def test_two_that_only_use_the_same_run_at_once(tmp_path, capsys):
+    text = meeting(tmp_path).replace("timeout_s", 'uses = ["x"]\ntimeout_s')
+    declare(tmp_path, text)
+    assert run(tmp_path, capsys, "--jobs", "2")[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_order_keeps_its_rules(seed):
+    """Any gates that end in any order: all run, none beside what it must not run beside, users after builders."""
+    luck = random.Random(seed)
+
+    def some() -> tuple[str, ...]:
+        return tuple(luck.sample("xyz", luck.choice((0, 0, 0, 1, 2))))
+
+    everything = [
+        gates.Gate(str(n), "true", builds=some(), uses=some(), alone=luck.random() < 0.1, long=luck.random() < 0.2)
+        for n in range(15)
+    ]
+    jobs = luck.randint(1, 4)
+    waiting, running, started = list(everything), [], []
+    while waiting or running:
+        while len(running) < jobs and (gate := gates.choose(waiting, running)):
+            for other in running:
+                assert not (gate.alone or other.alone), "alone"
+                assert not set(gate.builds) & {*other.builds, *other.uses}
+                assert not set(other.builds) & {*gate.builds, *gate.uses}
+            waiting.remove(gate)
+            running.append(gate)
+            started.append(gate)
+        assert running, "nothing runs and nothing can start"
+        running.remove(luck.choice(running))
+    assert sorted(started, key=everything.index) == everything
+    for at, gate in enumerate(everything):
+        for earlier in everything[:at]:
+            if gate.excludes(earlier):
+                assert started.index(earlier) < started.index(gate)
+
+
+def test_one_place_is_for_the_long_ones_and_the_others_keep_their_order():
+    short = [gates.Gate(f"short{n}", "true") for n in range(3)]
+    long = [gates.Gate(f"long{n}", "true", long=True) for n in range(2)]
+    waiting = [*short, *long]
+    assert gates.choose(waiting, []) is long[0]
+    assert gates.choose([*short, long[1]], [long[0]]) is short[0]
+    assert gates.choose([short[2], long[1]], [short[0]]) is long[1]
+    assert gates.choose([long[1]], [long[0]]) is long[1]
+    assert gates.choose([short[1]], [short[0]]) is short[1]
+    assert gates.choose([], [short[0]]) is None
 
 
 def test_on_a_terminal_the_last_line_is_still_the_totals(tmp_path):
