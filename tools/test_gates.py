@@ -179,6 +179,9 @@ def test_nothing_selected_is_not_a_pass(tmp_path, capsys):
         "[[gate]]\nname = 'x'\ncommand = 'true'\nquik = true\n",
         "[[gate]]\nname = 'x'\ncommand = 'true'\nquick = 'yes'\n",
         "[[gate]]\nname = 'x'\ncommand = 'true'\ntimeout_s = true\n",
+        "[[gate]]\nname = 'x'\ncommand = 'true'\nbuilds = 'release'\n",
+        "[[gate]]\nname = 'x'\ncommand = 'true'\nuses = [1]\n",
+        "[[gate]]\nname = 'x'\ncommand = 'true'\nalone = 1\n",
         "[[gate]]\nname = 'x'\ncommand = 'true'\n[[gate]]\nname = 'x'\ncommand = 'true'\n",
         "[other]\n",
         "not toml",
@@ -349,6 +352,7 @@ def test_one_place_is_for_the_long_ones_and_the_others_keep_their_order():
     assert gates.choose([long[1]], [long[0]]) is long[1]
     assert gates.choose([short[1]], [short[0]]) is short[1]
     assert gates.choose([], [short[0]]) is None
+    assert gates.choose(short, [gates.Gate("alone", "true", alone=True)]) is None
 
 
 def test_on_a_terminal_the_last_line_is_still_the_totals(tmp_path):
