@@ -15,7 +15,10 @@
 #include <openssl/objects.h>
 
 /* Lengths of EVP calls are int, and a frame may have 4 GiB. A multiple of the block size. */
-enum { CHUNK_SIZE_MAX = 1 << 30 };
+enum {
+    CHUNK_SIZE_MAX = 1 << 30,
+    GATHERED_SIZE_MAX = 2048, /* larger messages are not copied to save a call of the cipher */
+};
 
 /* Set once, before the table is given out, and constant from then on. */
 static EVP_CIPHER *cipher;
@@ -259,38 +262,62 @@ static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[1
                                                               : GOIPC_ERROR_DECRYPT;
 }
 
+/* The plaintext is put together where the ciphertext is to be: for a small message a second call of
+ * the cipher costs more than copying it. */
+static goipc_error seal_gathered(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
+                                 size_t data_size, uint8_t *out)
+{
+    goipc_error error;
+
+    memcpy(out, head, GOIPC_FRAME_TYPE_SIZE);
+    if (data_size > 0 && data != out + GOIPC_FRAME_TYPE_SIZE) {
+        memcpy(out + GOIPC_FRAME_TYPE_SIZE, data, data_size);
+    }
+    error = update(keyed, out, GOIPC_FRAME_TYPE_SIZE + data_size, out);
+    if (error != GOIPC_ERROR_OK) {
+        goipc_wipe(out, GOIPC_FRAME_TYPE_SIZE + data_size);
+    }
+    return error;
+}
+
+/* The first block is put together apart: writing its ciphertext overwrites the first bytes of data
+ * where the caller seals in place. */
+static goipc_error seal_large(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
+                              size_t data_size, uint8_t *out)
+{
+    uint8_t first[GOIPCI_AES_BLOCK_SIZE];
+    goipc_error error;
+
+    memcpy(first, head, GOIPC_FRAME_TYPE_SIZE);
+    memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, GOIPCI_BLOCK_DATA_SIZE);
+    error = update(keyed, first, sizeof first, out);
+    if (error == GOIPC_ERROR_OK) {
+        error = update(keyed, data + GOIPCI_BLOCK_DATA_SIZE, data_size - GOIPCI_BLOCK_DATA_SIZE,
+                       out + GOIPCI_AES_BLOCK_SIZE);
+    }
+    goipc_wipe(first, sizeof first);
+    return error;
+}
+
 static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
                              const uint8_t head[4], const uint8_t *data, size_t data_size,
                              uint8_t *out, uint8_t tag[16])
 {
-    const size_t first_size =
-        data_size < GOIPCI_BLOCK_DATA_SIZE ? data_size : GOIPCI_BLOCK_DATA_SIZE;
-    uint8_t first[GOIPCI_AES_BLOCK_SIZE];
     goipc_error error;
 
     (void)context;
     assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
     assert(data != NULL || data_size == 0);
-    /* The first block is put together apart: writing its ciphertext overwrites the first bytes of
-     * data where the caller seals in place. */
-    memcpy(first, head, GOIPC_FRAME_TYPE_SIZE);
-    if (first_size > 0) {
-        memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, first_size);
-    }
     ERR_set_mark();
     error = start(aead, nonce, false);
     if (error == GOIPC_ERROR_OK) {
-        error = update(aead, first, GOIPC_FRAME_TYPE_SIZE + first_size, out);
-    }
-    if (error == GOIPC_ERROR_OK && data_size > first_size) {
-        error =
-            update(aead, data + first_size, data_size - first_size, out + GOIPCI_AES_BLOCK_SIZE);
+        error = data_size <= GATHERED_SIZE_MAX ? seal_gathered(aead, head, data, data_size, out)
+                                               : seal_large(aead, head, data, data_size, out);
     }
     if (error == GOIPC_ERROR_OK) {
         error = finish_seal(aead, tag);
     }
     ERR_pop_to_mark();
-    goipc_wipe(first, sizeof first);
     return error;
 }
 

@@ -161,11 +161,27 @@ static goipc_error make_aead(void)
 static const uint8_t nonce[12] = {3};
 static uint8_t sealed[44], tag[16];
 
+/* The plaintext is laid where the ciphertext goes: none of it may stay there. */
 static goipc_error seal(void)
 {
     const uint8_t data[40] = {1, 2, 3};
+    goipc_error error;
 
-    return crypto->aead_seal(crypto->context, aead, nonce, data, data, sizeof data, sealed, tag);
+    memset(sealed, 0xaa, sizeof sealed);
+    error = crypto->aead_seal(crypto->context, aead, nonce, data, data, sizeof data, sealed, tag);
+    EXPECT(memcmp(sealed + 4, data, sizeof data) != 0);
+    return error;
+}
+
+/* Beyond what is gathered for one call of the cipher. */
+static goipc_error seal_large(void)
+{
+    static const uint8_t data[3000] = {1, 2, 3};
+    static uint8_t large[4 + sizeof data];
+    uint8_t large_tag[16];
+
+    return crypto->aead_seal(crypto->context, aead, nonce, data, data, sizeof data, large,
+                             large_tag);
 }
 
 static goipc_error open(void)
@@ -370,7 +386,8 @@ int main(void)
     test_each_call(make_public, 8, 6);
     test_each_call(make_shared, 10, 6);
     test_each_call(make_aead, 2, 1);
-    test_each_call(seal, 5, 0);
+    test_each_call(seal, 4, 0);
+    test_each_call(seal_large, 5, 0);
     test_each_call(open, 3, 0);
     test_each_call(seal_in_parts, 4, 0);
     test_each_call(open_in_parts, 3, 0);
@@ -382,6 +399,7 @@ int main(void)
     test_each_allocation(make_shared);
     test_each_allocation(make_aead);
     test_each_allocation(seal);
+    test_each_allocation(seal_large);
     test_each_allocation(open);
     test_each_allocation(seal_in_parts);
     test_each_allocation(open_in_parts);
