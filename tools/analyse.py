@@ -77,8 +77,9 @@ def gcc(path: Path, entry: dict, tool: str) -> str:
             skip = True
         elif argument not in ("-MD", "-MMD", "-c"):
             kept.append(argument)
-    # -O1 gives the analyser the inlining it was made for; the object file is of no use.
-    kept += ["-O1", "-fanalyzer", "-Werror", "-c", "-o", "/dev/null"]
+    # -O1 gives the analyser the inlining it was made for; the object file is of no use. With -flto it
+    # would run at link time.
+    kept += ["-O1", "-fno-lto", "-fanalyzer", "-Werror", "-c", "-o", "/dev/null"]
     code, output = run(kept, entry["directory"])
     return output if code else ""
 

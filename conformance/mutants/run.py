@@ -136,6 +136,7 @@ class Tree:
             "Ninja",
             "-DCMAKE_BUILD_TYPE=Release",
             "-DGOIPC_TESTS=ON",
+            "-DGOIPC_IPO=OFF",
             "-DCMAKE_C_FLAGS_RELEASE=-O1",
         )
         self.build()
