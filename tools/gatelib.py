@@ -7,12 +7,14 @@ A gate prints one line per failure, `SKIP name: reason` per skip, and as its las
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import fnmatch
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,6 +104,24 @@ def project_files(patterns: Iterable[str] = ("*",), root: Path = ROOT) -> list[P
 
 def relative(path: Path, root: Path = ROOT) -> str:
     return str(path.relative_to(root))
+
+
+@contextlib.contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Waits until no other program of this tree holds the lock."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def fetch_cross_sources(root: Path = ROOT) -> None:
+    """The sources that Windows, macOS and the emulations share, once; why they cannot be had is said by who needs
+    them."""
+    script = root / "tools/cross/sources.sh"
+    if script.exists():
+        with only_one(root / "build/cross/lock"):
+            subprocess.run(["sh", str(script)], cwd=root, capture_output=True, check=False)
 
 
 def job_count() -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from gatelib import Tally, job_count  # noqa: E402
+from gatelib import Tally, fetch_cross_sources, job_count  # noqa: E402
 
 # What a target needs: one of each group of programs.
 NEEDS = {
@@ -75,6 +75,7 @@ def build(name: str, folder: str) -> tuple[str, str]:
         code, text = run(["clang", "-O1", "-c", "tools/emulation/msan_random.c", "-o", f"{folder}/random.o"])
         if code != 0:
             return "", text[-2000:]
+    fetch_cross_sources()
     code, text = run(["tools/cross/dependencies.sh", toolchain, folder])
     if code == SKIPPED:
         found = re.search(r"^SKIP \w+: (.*)$", text, re.MULTILINE)

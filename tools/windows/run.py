@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from gatelib import Tally, job_count  # noqa: E402
+from gatelib import Tally, fetch_cross_sources, job_count  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import msvc  # noqa: E402
@@ -297,6 +297,7 @@ def main() -> int:
     tally = Tally()
     with alone():
         print("-- build", flush=True)
+        fetch_cross_sources()
         built = subprocess.run(["sh", str(ROOT / "tools" / "windows" / "build.sh")], check=False, cwd=ROOT)
         if built.returncode == SKIPPED:
             tally.skipped += 1  # the script has said why
