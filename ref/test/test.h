@@ -4,6 +4,7 @@
 #ifndef GOIPC_TEST_H
 #define GOIPC_TEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,25 @@ static _Atomic int test_checks;
             exit(1);                                                                               \
         }                                                                                          \
     } while (0)
+
+/* Where every instruction takes 30 times as long, as under valgrind, whoever runs the tests sets
+ * GOIPC_TEST_SLOW: every check is still made, only not as often. */
+static inline bool test_is_slow(void)
+{
+    const char *slow = getenv("GOIPC_TEST_SLOW");
+
+    return slow != NULL && strcmp(slow, "") != 0 && strcmp(slow, "0") != 0;
+}
+
+/* How much of something to do; says so where it is less. */
+static inline long test_amount(const char *what, long usual, long slow)
+{
+    if (!test_is_slow()) {
+        return usual;
+    }
+    printf("slow: %s: %ld instead of %ld\n", what, slow, usual);
+    return slow;
+}
 
 /* A copy with nothing behind it; to be freed. */
 static inline uint8_t *test_copy(const void *bytes, size_t size)

@@ -389,6 +389,10 @@ int main(void)
         printf("SKIP crypto_wipe: a sanitizer's memory and stack are not the program's\n");
         return TEST_SKIPPED;
     }
+    if (test_is_slow()) {
+        printf("SKIP crypto_wipe: what slows it has memory of its own here, too much to search\n");
+        return TEST_SKIPPED;
+    }
     make_secrets();
     (void)goipc_crypto_default(); /* registers the back ends */
     in_child(control_search);

@@ -299,12 +299,12 @@ static void test_storm_and_single_bytes(goipc_encryption encryption)
 {
     memset(&fault, 0, sizeof fault);
     fault.mode = FAULT_STORM;
-    live(encryption, 300000, 3);
+    live(encryption, (size_t)test_amount("bytes through a storm", 300000, 30000), 3);
     fault.mode = FAULT_NONE;
     fault.one_byte = true;
-    live(encryption, 3000, 3);
+    live(encryption, (size_t)test_amount("bytes one by one", 3000, 600), 3);
     fault.mode = FAULT_STORM;
-    live(encryption, 1000, 3);
+    live(encryption, (size_t)test_amount("bytes one by one through a storm", 1000, 200), 3);
     memset(&fault, 0, sizeof fault);
 }
 

@@ -422,7 +422,7 @@ static void test_hostile_connections(goipc_encryption encryption, long count, in
         well->steps_max, steps_begun - steps_before, (unsigned long long)counters.refusals,
         resident_kib() - before_kib);
     EXPECT(counters.refusals + counters.connects > (uint64_t)count / 4);
-    EXPECT(resident_kib() - before_kib < 16 * 1024 || TEST_INSTRUMENTED);
+    EXPECT(resident_kib() - before_kib < 16 * 1024 || TEST_INSTRUMENTED || test_is_slow());
     EXPECT(encryption == GOIPC_ENCRYPTION_OFF || steps_begun - steps_before > (uint64_t)count / 4);
     EXPECT(well->steps_max <= 1);
     good_close(well);
@@ -453,7 +453,7 @@ static void test_reconnects_are_flat(long count)
     printf("%ld reconnects: resident %+ld KiB after the first tenth\n", count,
            resident_kib() - before_kib);
     EXPECT(count_entries("/proc/self/task") == threads);
-    EXPECT(resident_kib() - before_kib < 8 * 1024 || TEST_INSTRUMENTED);
+    EXPECT(resident_kib() - before_kib < 8 * 1024 || TEST_INSTRUMENTED || test_is_slow());
     echo_stop(&server);
 }
 
@@ -621,7 +621,7 @@ static void test_idle_clients(long count)
     }
     printf("%ld idle clients: %ld bytes each, p99 of another client %.3f ms\n", count, per_client,
            times_quantile(&well->waited, 0.99));
-    EXPECT(per_client <= 4096 || TEST_INSTRUMENTED);
+    EXPECT(per_client <= 4096 || TEST_INSTRUMENTED || test_is_slow());
     for (long i = 0; i < count; i++) {
         close(peers[i]);
     }
@@ -638,10 +638,10 @@ static long argument(int argc, char **argv, int index, long otherwise)
 
 int main(int argc, char **argv)
 {
-    const long hostile = argument(argc, argv, 1, 600);
-    const long reconnects = argument(argc, argv, 2, 200);
-    const long kills = argument(argc, argv, 3, 15);
-    const long clients = argument(argc, argv, 4, 1000);
+    const long hostile = argument(argc, argv, 1, test_amount("hostile connections", 600, 100));
+    const long reconnects = argument(argc, argv, 2, test_amount("reconnects", 200, 40));
+    const long kills = argument(argc, argv, 3, test_amount("killed peers", 15, 5));
+    const long clients = argument(argc, argv, 4, test_amount("idle clients", 1000, 100));
     const int quiet = hostile > 10000 ? 20000 : 1000;
 
     make_counting_crypto();

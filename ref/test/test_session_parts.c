@@ -553,12 +553,15 @@ static void test_no_nonce_is_left(void)
 static void test_receiving_fails_at_every_call(void)
 {
     const goipc_crypto crypto = failing_crypto();
+    /* All of its memory is looked at, also what was never written to. */
+    watch seen = {0};
+    const goipc_allocator allocator = {&seen, watch_allocate, watch_release};
     uint8_t *frame = malloc(FRAME_MAX);
     long call = 0;
 
     EXPECT(frame != NULL);
     for (;; call++) {
-        pair both = failing_pair(GOIPC_ENCRYPTION_REQUIRE, &crypto, NULL);
+        pair both = failing_pair(GOIPC_ENCRYPTION_REQUIRE, &crypto, &allocator);
         const size_t size = large_frame(both.client, frame);
         goipc_event event;
         goipc_error error;

@@ -797,11 +797,13 @@ static void accumulate(uint32_t number, uint8_t digest[32])
 
 static void check_accumulated(void)
 {
+    const uint32_t most = (uint32_t)test_amount("accumulated vectors", 10000, 100);
     uint8_t digest[32] = {0};
     uint32_t number = 0;
 
     vector_id = "accumulated";
-    for (size_t i = 0; i < COUNT(goipc_vectors_accumulated); i++) {
+    for (size_t i = 0;
+         i < COUNT(goipc_vectors_accumulated) && goipc_vectors_accumulated[i].count <= most; i++) {
         for (; number < goipc_vectors_accumulated[i].count; number++) {
             accumulate(number, digest);
         }
