@@ -6,9 +6,10 @@ import dataclasses
 import json
 
 import pytest
+from goipc_conformance import codec, keys
+from goipc_conformance.generated import commands, replay, search
 from goipc_conformance.generated import operations as ops
-from goipc_conformance.generated import replay, search
-from goipc_conformance.generated.performer import Finding
+from goipc_conformance.generated.performer import Finding, spoiled_key
 
 EVERY_KIND = (
     ops.Connect(7),
@@ -120,3 +121,71 @@ def test_same_seed_draws_the_same_sessions(monkeypatch):
     assert half >= 5 and drawn[:half] == drawn[half:]
     assert any(len(trace) > 2 for trace in drawn)
     assert dataclasses.is_dataclass(drawn[0][0])
+
+
+def public_key():
+    return keys.encode_point(keys.SMALL_Y_POINT)
+
+
+@pytest.mark.parametrize("value", range(256))
+def test_an_off_curve_key_is_well_formed_and_only_not_a_point(value):
+    key = spoiled_key(public_key(), ops.BadHandshake("key-off-curve", value))
+    assert len(key) == codec.PUBLIC_KEY_SIZE and key[0] == 4
+    assert all(int.from_bytes(part) < keys.FIELD for part in (key[1:49], key[49:]))
+    with pytest.raises(keys.InvalidKey):
+        keys.decode_point(key)
+
+
+@pytest.mark.parametrize("value", range(256))
+def test_a_key_with_a_wrong_prefix_is_a_point_apart_from_it(value):
+    key = spoiled_key(public_key(), ops.BadHandshake("key-prefix", value))
+    assert len(key) == codec.PUBLIC_KEY_SIZE and key[0] != 4
+    assert key[1:] == public_key()[1:]
+
+
+def test_what_must_be_found_is_told_apart():
+    def found(signature, again=3, steps=1):
+        return search.Found(ops.Trace(ops.Knobs(), (ops.Connect(),) * steps), "crashed", "", signature, again)
+
+    prefix = found("crashed after bad-handshake.key-prefix")
+    curve = found("crashed after bad-handshake.key-off-curve")
+    wanted = ["crashed after bad-handshake.key-off-curve"]
+    assert commands.missing(wanted, [prefix]) == wanted
+    assert commands.missing(wanted, [prefix, curve]) == []
+    assert commands.missing(["crashed after bad-handshake"], [prefix]) == []
+    assert commands.missing(["crashed after bad-handshake.key"], [curve]) != []
+    assert commands.missing(wanted, [dataclasses.replace(curve, again=2)]) == wanted
+    assert commands.missing(wanted, [found(wanted[0], steps=4)]) == wanted
+
+
+def test_the_search_ends_when_it_is_enough(monkeypatch):
+    class Failing:
+        connected = False
+
+        def __init__(self):
+            self.performed = []
+
+        def perform(self, operation):
+            self.performed.append(operation)
+            raise Finding("crashed", "planted", operation.signature)
+
+        def finish(self):
+            pass
+
+        def close(self):
+            pass
+
+    trace = []
+    monkeypatch.setattr(search.Performer, "launch", lambda make, knobs, **_: Failing())
+    monkeypatch.setattr(search, "perform_trace", lambda make, one, timeout: (None, trace))
+    options = {
+        "profile": search.Profile(200, 6),
+        "seed": "9",
+        "timeout": 1.0,
+        "modes": (True,),
+        "on_example": lambda: None,
+        "on_found": lambda one: None,
+    }
+    one = search.search(lambda role: None, "server", **options, enough=lambda found: len(found) == 1)
+    every = search.search(lambda role: None, "server", **options)
+    assert len(one) == 1 and len(every) > 3

@@ -105,7 +105,12 @@ class Connect(Operation):
 
 @dataclasses.dataclass(frozen=True)
 class BadHandshake(Operation):
-    """A connection whose handshake goes wrong in one place."""
+    """A connection whose handshake goes wrong in one place.
+
+    The faults of a key are told apart, because they reach different code: `key-off-curve` is well formed (97 bytes, 04,
+    both coordinates in range) and only no point of the curve; `key-prefix` is a point that does not begin with
+    04; `garbage` is one byte repeated; `key-cut` is too short.
+    """
 
     kind: ClassVar[str] = "bad-handshake"
     ends: ClassVar[bool] = True

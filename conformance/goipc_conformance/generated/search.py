@@ -247,19 +247,21 @@ def search(
     modes: tuple[bool, ...],
     on_example: Callable[[], None],
     on_found: Callable[[Found], None],
+    enough: Callable[[list[Found]], bool] = lambda found: False,
 ) -> list[Found]:
-    """Until so many examples have been performed, or so many things found. The same seed draws the same sessions."""
+    """Until so many examples have been drawn, or so many things found, or it is enough. The same seed draws the same
+    sessions; what is performed only to shrink a finding does not count, or the first one would use up all."""
     session = Session(make_subject, role, seed, timeout / 3, modes, on_example)
     found: list[Found] = []
     count = 0
 
     def counted() -> None:
         nonlocal count
-        count += 1
+        count += session.wanted is None
         on_example()
 
     session.on_example = counted
-    while count < profile.examples and len(found) < FINDINGS_MAX:
+    while count < profile.examples and len(found) < FINDINGS_MAX and not enough(found):
         session.failing, session.finding, session.wanted = None, None, None
         number = int.from_bytes(hashlib.sha256(f"{seed}/{role}/{len(found)}".encode()).digest()[:8], "big")
         try:
