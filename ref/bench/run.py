@@ -67,12 +67,13 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is done, by whom. `seconds` is how long one run should take."""
+    """What is done, by whom."""
 
     kind: str  # oneway, back, roundtrip, handshake
     size: int
     contestants: tuple[str, ...]
     clients: int = 0
+    beside: tuple[Workload, ...] = ()  # run in turn with this one, because they are held against it
 
     @property
     def label(self) -> str:
@@ -192,14 +193,16 @@ def workloads(quick: bool) -> list[Workload]:
     sizes = (64, MIB) if quick else SIZES
     made = [Workload("oneway", size, oneway) for size in sizes]
     made.append(Workload("back", 64, ("socket", "goipc", "goipc batch", "golang-ipc")))
-    made += [Workload("roundtrip", size, turns) for size in ((64,) if quick else (64, 64 * KIB))]
+    idle = tuple(
+        Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients)
+        for clients in ((1000,) if quick else (100, 1000))
+    )
+    made.append(Workload("roundtrip", 64, turns, beside=idle))
+    if not quick:
+        made.append(Workload("roundtrip", 64 * KIB, turns))
     made.append(
         Workload("handshake", 0, ("socket", "goipc", "goipc openssl", "goipc tomcrypt batch", "evp", "tomcrypt"))
     )
-    made += [
-        Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients)
-        for clients in ((1000,) if quick else (100, 1000))
-    ]
     return made
 
 
@@ -286,8 +289,14 @@ class Bench:
         self.troubles: list[str] = []
         self.task = progress.add_task("bench")
 
-    def here(self, workload: Workload) -> list[Contestant]:
-        return [self.known[name] for name in workload.contestants if name in self.known]
+    def here(self, workload: Workload) -> list[tuple[Workload, Contestant]]:
+        """Who runs, those beside it among them."""
+        return [
+            (one, self.known[name])
+            for one in (workload, *workload.beside)
+            for name in one.contestants
+            if name in self.known
+        ]
 
     def step(self, workload: Workload, contestant: Contestant) -> None:
         self.progress.update(self.task, advance=1, description=f"{workload.label}: {contestant.name}")
@@ -311,7 +320,7 @@ class Bench:
             return None
 
     def measure_workload(self, workload: Workload, until_s: float) -> list[Measurement]:
-        here = [made for one in self.here(workload) if (made := self.begin(workload, one)) is not None]
+        here = [made for one in self.here(workload) if (made := self.begin(*one)) is not None]
         for index in range(self.rounds):
             if index >= ROUNDS_MIN and time.monotonic() > until_s:
                 self.troubles.append(f"{workload.label}: {index} rounds of {self.rounds}, for want of time")
@@ -321,14 +330,14 @@ class Bench:
                 if len(one.runs) == index:  # whoever failed once is not waited for again
                     self.run_once(one)
         for one in here:
-            self.step(workload, one.contestant)
+            self.step(one.workload, one.contestant)
             if (
-                workload.size <= 64 * KIB
-                and workload.kind != "handshake"
-                and not workload.clients
+                one.workload.size <= 64 * KIB
+                and one.workload.kind != "handshake"
+                and not one.workload.clients
                 and "crypto" not in Path(one.contestant.program).name
             ):
-                one.syscalls_per_message = count_syscalls(one.contestant, workload)
+                one.syscalls_per_message = count_syscalls(one.contestant, one.workload)
         return [one for one in here if one.runs]
 
     def measure(self, workload_list: list[Workload]) -> list[Measurement]:
