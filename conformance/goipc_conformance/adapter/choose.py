@@ -80,10 +80,10 @@ def start_patience(timeout: float) -> float:
     return max(5.0, 7 * timeout)
 
 
-def greet(target: Target, timeout: float) -> Subject:
-    """Starts the implementation once and makes sure that it can be talked to. Every problem found here is the
-    adapter's or the command's, never a case's."""
-    subject = target.maker(timeout)("")
+def greet(target: Target, patience: float) -> Subject:
+    """Starts the implementation once and makes sure within `patience` seconds for each answer that it can be talked
+    to. Every problem found here is the adapter's or the command's, never a case's."""
+    subject = target.maker(patience)("")
     try:
         if isinstance(subject, Adapter):
             try:
@@ -95,17 +95,16 @@ def greet(target: Target, timeout: float) -> Subject:
     finally:
         subject.end(graceful=False)
     if isinstance(subject, EchoProgram):
-        check_echo_program(target, timeout)
+        check_echo_program(target, patience)
     return subject
 
 
-def check_echo_program(target: Target, timeout: float) -> None:
+def check_echo_program(target: Target, patience: float) -> None:
     """A rung 0 program that is not ready is reported before any case runs."""
     from ..context import fresh_name
     from ..wire import Listener
     from .subject import ConnectConfig, ServeConfig
 
-    patience = start_patience(timeout)
     if target.server:
         program = EchoProgram(target.server, None)
         try:
