@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The physical limit: the bare Unix domain socket carrying exactly the bytes that the protocol
  * would, plain (8 bytes before each message) or sealed (36 more bytes, not computed). One write per
- * message, or as many messages as fit into 64 KiB per write. */
+ * message, or as many messages as fit into 64 KiB per write. Mode epoll (Linux) is one write per
+ * message, and a wait with epoll before each read: the limit of whoever can be interrupted. */
 #define _DEFAULT_SOURCE
 #include "harness.h"
 
@@ -9,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -19,6 +23,7 @@ enum { GATHER_SIZE = 64 * 1024, PLAIN_OVERHEAD = 8, SEALED_OVERHEAD = 36 };
 struct end {
     int socket;
     int listener;
+    int epoll; /* -1: reads wait by themselves */
     bool gathers;
     size_t overhead;
     uint8_t *out;
@@ -35,13 +40,46 @@ static void address_of(const bench_options *options, struct sockaddr_un *address
     snprintf(address->sun_path, sizeof address->sun_path, "/tmp/%s.bare", options->name);
 }
 
+static int open_epoll(int socket)
+{
+#ifdef __linux__
+    struct epoll_event event = {.events = EPOLLIN};
+    const int made = epoll_create1(0);
+
+    if (made < 0 || epoll_ctl(made, EPOLL_CTL_ADD, socket, &event) != 0) {
+        bench_fail("epoll");
+    }
+    return made;
+#else
+    (void)socket;
+    errno = ENOSYS;
+    bench_fail("epoll");
+    return -1;
+#endif
+}
+
+static void wait_for_input(const struct end *end)
+{
+#ifdef __linux__
+    struct epoll_event event;
+
+    if (end->epoll >= 0 && epoll_wait(end->epoll, &event, 1, -1) != 1) {
+        bench_fail("epoll");
+    }
+#else
+    (void)end;
+#endif
+}
+
 static struct end *end_new(const bench_options *options, int socket)
 {
+    const bool waits = strcmp(options->mode, "epoll") == 0;
     struct end *made = bench_allocate(sizeof *made);
 
     made->socket = socket;
     made->listener = -1;
-    made->gathers = strcmp(options->mode, "single") != 0;
+    made->epoll = waits ? open_epoll(socket) : -1;
+    made->gathers = strcmp(options->mode, "batch") == 0;
     made->overhead = options->encrypted ? SEALED_OVERHEAD : PLAIN_OVERHEAD;
     made->out_capacity = GATHER_SIZE + options->size_max + made->overhead;
     made->in_capacity = GATHER_SIZE + options->size_max + made->overhead;
@@ -149,9 +187,10 @@ static void fill(struct end *end, size_t needed)
         end->in_at = 0;
     }
     while (end->in_size - end->in_at < needed) {
-        const ssize_t got =
-            read(end->socket, end->in + end->in_size, end->in_capacity - end->in_size);
+        ssize_t got;
 
+        wait_for_input(end);
+        got = read(end->socket, end->in + end->in_size, end->in_capacity - end->in_size);
         if (got <= 0) {
             bench_fail("read");
         }
@@ -186,6 +225,9 @@ static void close_end(void *context)
 {
     struct end *end = context;
 
+    if (end->epoll >= 0) {
+        close(end->epoll);
+    }
     close(end->socket);
     if (end->listener >= 0) {
         close(end->listener);

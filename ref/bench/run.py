@@ -152,6 +152,8 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
 
     every = (
         Contestant("socket", of("socket"), "single"),
+        # What interruptible waiting costs without any protocol: wherever goipc waits, it can be interrupted.
+        Contestant("socket epoll", of("socket"), "epoll", limit="socket"),
         Contestant("socket batch", of("socket"), "batch"),
         Contestant("socket sealed", of("socket"), "single", encrypted=True),
         Contestant("socket sealed batch", of("socket"), "batch", encrypted=True),
@@ -174,6 +176,7 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
 def workloads(quick: bool) -> list[Workload]:
     oneway = (
         "socket",
+        "socket epoll",
         "socket batch",
         "goipc",
         "goipc cork",
@@ -189,7 +192,7 @@ def workloads(quick: bool) -> list[Workload]:
         "evp",
         "tomcrypt",
     )
-    turns = ("socket", "goipc", "goipc openssl", "golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
+    turns = ("socket", "socket epoll", "goipc", "goipc openssl", "golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
     sizes = (64, MIB) if quick else SIZES
     made = [Workload("oneway", size, oneway) for size in sizes]
     made.append(Workload("back", 64, ("socket", "goipc", "goipc batch", "golang-ipc")))
