@@ -189,3 +189,184 @@ def test_the_search_ends_when_it_is_enough(monkeypatch):
     one = search.search(lambda role: None, "server", **options, enough=lambda found: len(found) == 1)
     every = search.search(lambda role: None, "server", **options)
     assert len(one) == 1 and len(every) > 3
+
+
+class Faulty:
+    """Stands for a live session: an operation with one of these signatures has this outcome, at once."""
+
+    outcomes: dict = {}
+    launched: list = []
+
+    def __init__(self, knobs):
+        self.knobs, self.connected, self.performed, self.given_up = knobs, False, [], False
+        self.launched.append(self)
+
+    def perform(self, operation):
+        assert not self.given_up
+        self.performed.append(operation)
+        self.connected = isinstance(operation, ops.Connect) or (self.connected and not operation.ends)
+        if operation.signature in self.outcomes:
+            raise Finding(self.outcomes[operation.signature], "planted", operation.signature)
+
+    def give_up(self):
+        self.given_up = True
+
+    def finish(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def searched(monkeypatch, outcomes, *, examples=200, modes=(True,), seed="9", **options):
+    """What is found, with the live sessions, how often shrinking or confirming performed a trace, and what was found
+    aside."""
+    launched, performed, aside = [], [], {}
+    double = type("Double", (Faulty,), {"outcomes": outcomes, "launched": launched})
+
+    def perform_trace(make_subject, trace, timeout):
+        performed.append(trace)
+        for operation in trace.operations:
+            if operation.signature in outcomes:
+                return Finding(outcomes[operation.signature], "planted", operation.signature), []
+        return None, []
+
+    monkeypatch.setattr(search.Performer, "launch", lambda make, knobs, **_: double(knobs))
+    monkeypatch.setattr(search, "perform_trace", perform_trace)
+    found = search.search(
+        lambda role: None,
+        "server",
+        profile=search.Profile(examples, 8),
+        seed=seed,
+        timeout=1.0,
+        modes=modes,
+        on_example=lambda: None,
+        on_found=lambda one: None,
+        on_aside=aside.__setitem__,
+        **options,
+    )
+    return found, launched, performed, aside
+
+
+def only(*wanted):
+    return lambda signature, found: commands.is_missing(list(wanted), signature, found)
+
+
+def test_what_is_not_looked_for_is_only_counted(monkeypatch):
+    outcomes = {"control": "altered", "messages": "not-echoed", "bad-length.huge": "crashed"}
+    found, _, performed, aside = searched(monkeypatch, outcomes, worth=only("crashed after bad-length"))
+    assert [one.signature for one in found] == ["crashed after bad-length.huge"]
+    assert {trace.operations[-1].signature for trace in performed if trace.operations} <= {
+        "connect",
+        "bad-length.huge",
+    } | {one.signature for one in found[0].trace.operations}
+    assert {"altered after control", "not-echoed after messages"} <= set(aside)
+    assert found[0].again == 3 and len(found[0].trace.operations) == 1
+
+
+def test_one_of_a_kind_that_is_looked_for_is_enough(monkeypatch):
+    outcomes = {f"bad-length.{length}": "crashed" for length in ("zero", "short", "over", "huge")}
+    found, _, _, aside = searched(monkeypatch, outcomes, worth=only("crashed after bad-length"))
+    assert len(found) == 1
+    assert aside and found[0].signature.startswith("crashed after bad-length.")
+
+
+def test_a_session_ends_at_what_has_led_to_something_known(monkeypatch):
+    shown = []
+
+    def perform(self, operation):
+        Faulty.perform(self, operation)
+        if operation.signature == "control" and not shown:
+            shown.append(self)
+            raise Finding("altered", "planted", "control")
+
+    monkeypatch.setattr(search, "perform_trace", lambda *_: (None, []))
+    launched = []
+    double = type("Double", (Faulty,), {"launched": launched, "perform": perform})
+    monkeypatch.setattr(search.Performer, "launch", lambda make, knobs, **_: double(knobs))
+    options = {
+        "profile": search.Profile(100, 8),
+        "seed": "9",
+        "timeout": 1.0,
+        "modes": (True,),
+        "on_example": lambda: None,
+        "on_found": lambda one: None,
+    }
+    search.search(lambda role: None, "server", **options, worth=only("crashed after leave"))
+    later = [
+        one for one in launched[launched.index(shown[0]) + 1 :] if any(op.kind == "control" for op in one.performed)
+    ]
+    assert later and all(one.given_up and one.performed[-1].kind == "control" for one in later)
+
+
+def test_one_that_came_out_badly_is_looked_for_again(monkeypatch):
+    answers = []
+
+    def perform_trace(make_subject, trace, timeout):
+        answers.append(trace)
+        seen = Finding("crashed", "planted", "control") if len(answers) > 20 else None
+        return (seen if any(one.kind == "control" for one in trace.operations) else None), []
+
+    outcomes = {"control": "crashed"}
+    launch = type("Double", (Faulty,), {"outcomes": outcomes, "launched": []})
+    monkeypatch.setattr(search.Performer, "launch", lambda make, knobs, **_: launch(knobs))
+    monkeypatch.setattr(search, "perform_trace", perform_trace)
+    found = search.search(
+        lambda role: None,
+        "server",
+        profile=search.Profile(300, 8),
+        seed="9",
+        timeout=1.0,
+        modes=(True,),
+        on_example=lambda: None,
+        on_found=lambda one: None,
+        worth=only("crashed after control"),
+        enough=lambda now: not commands.missing(["crashed after control"], now),
+    )
+    assert found[0].again == 0
+    assert found[-1].again == 3 and len(found) > 1
+
+
+def test_bad_handshakes_come_up_evenly_and_often(monkeypatch):
+    _, launched, _, _ = searched(monkeypatch, {}, examples=300)
+    first = [one.performed[0].fault for one in launched if one.performed and one.performed[0].kind == "bad-handshake"]
+    faults = ops.BadHandshake.FAULTS + ops.BadHandshake.KEY_FAULTS
+    assert len(first) > len(launched) // 4
+    assert all(first.count(fault) > len(first) // 30 for fault in faults)
+
+
+def test_without_encryption_no_key_is_spoiled(monkeypatch):
+    _, launched, _, _ = searched(monkeypatch, {}, modes=(False,))
+    drawn = {op.fault for one in launched for op in one.performed if op.kind == "bad-handshake"}
+    assert drawn == set(ops.BadHandshake.FAULTS)
+
+
+def test_a_search_for_something_draws_the_same_with_the_same_seed(monkeypatch):
+    def once():
+        found, launched, _, aside = searched(
+            monkeypatch, {"control": "altered", "leave.abrupt": "crashed"}, worth=only("crashed after leave")
+        )
+        return [(one.knobs, one.performed) for one in launched], [one.trace for one in found], aside
+
+    assert once() == once()
+
+
+def test_confirm_counts_only_the_same(monkeypatch):
+    monkeypatch.setattr(search, "perform_trace", lambda *_: (Finding("closed", "x", "z"), []))
+    found = search.confirm(lambda role: None, ops.Trace(ops.Knobs(), ()), Finding("crashed", "x", "y"), 1.0)
+    assert found.again == 0
+
+
+def test_minimal_drops_many_at_once(monkeypatch):
+    tried = []
+    perform = fault_needs(ops.BadLength("zero"))
+
+    def counting(*arguments):
+        tried.append(arguments)
+        return perform(*arguments)
+
+    monkeypatch.setattr(search, "perform_trace", counting)
+    long = ops.Trace(ops.Knobs(), (*(ops.Control(),) * 31, ops.BadLength("zero")))
+    least = search.minimal(lambda role: None, long, Finding("crashed", "planted", "test"), 1.0)
+    assert least.operations == (ops.BadLength("zero"),)
+    assert len(tried) <= 12

@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ def register(commands: Any, add_target_options: Any) -> None:
         metavar="SIGNATURE",
         action="append",
         default=[],
-        help="for an implementation with known faults: fail unless this is found, reproducibly and in\n"
-        "at most 3 operations, such as 'crashed after bad-length.short' or, for any length, 'crashed after bad-length'",
+        help="for an implementation with known faults: look for this only, and fail unless it is found, every time\n"
+        "and in at most 3 operations, such as 'crashed after bad-length.short' or, for any length,\n"
+        "'crashed after bad-length'",
     )
     generate.set_defaults(function=generate_command)
 
@@ -90,6 +92,7 @@ def generate_command(options: argparse.Namespace) -> int:
     with tally.progress:
         for role in roles:
             counted = 0
+            began = time.monotonic()
 
             def on_example() -> None:
                 nonlocal counted
@@ -104,7 +107,11 @@ def generate_command(options: argparse.Namespace) -> int:
                 timeout=timeout,
                 modes=modes,
                 on_example=on_example,
-                on_found=lambda one: report(one, options, target.describe),
+                on_found=lambda one: report(one, options, target.describe, counted, time.monotonic() - began),
+                on_aside=lambda signature, times: print(f"aside {signature}  ({times} times)"),
+                worth=(lambda signature, now: is_missing(options.must_find, signature, every + now))
+                if options.must_find
+                else None,
                 enough=lambda now: bool(options.must_find) and not missing(options.must_find, every + now),
             )
             every += found
@@ -133,12 +140,17 @@ def missing(wanted: list[str], found: list[Any]) -> list[str]:
     return [signature for signature in wanted if not any(is_of(one, signature) for one in good)]
 
 
+def is_missing(wanted: list[str], signature: str, found: list[Any]) -> bool:
+    """Whether a finding of this signature is one of those that are still looked for."""
+    return any(is_of(signature, one) for one in missing(wanted, found))
+
+
 def is_of(signature: str, wanted: str) -> bool:
     """Whole parts only: bad-handshake.key is not bad-handshake.key-off-curve."""
     return signature == wanted or signature.startswith(wanted + ".")
 
 
-def report(found: Any, options: argparse.Namespace, subject: str) -> None:
+def report(found: Any, options: argparse.Namespace, subject: str, sessions: int, seconds: float) -> None:
     from . import replay
 
     name = found.signature.replace(" ", "-").replace(",", "")
@@ -146,6 +158,7 @@ def report(found: Any, options: argparse.Namespace, subject: str) -> None:
     replay.write(path, replay.document(found, subject))
     print(f"{found.verdict} {found.signature}  ({found.again} of {CONFIRMATIONS} times on fresh processes)")
     print(f"  session  {found.trace.describe}")
+    print(f"  after    {sessions} sessions, {seconds:.0f} s, shrunk and confirmed")
     print(f"  observed {found.word}: {found.detail}")
     print(f"  again    goipc-conformance replay {path} -- {subject}")
 

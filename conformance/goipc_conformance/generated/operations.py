@@ -114,7 +114,10 @@ class BadHandshake(Operation):
 
     kind: ClassVar[str] = "bad-handshake"
     ends: ClassVar[bool] = True
-    fault: str = "vanish"  # vanish, reply, garbage, key-off-curve, key-prefix, key-cut, final-cut
+    # Without encryption nobody sends a key.
+    FAULTS: ClassVar[tuple[str, ...]] = ("vanish", "reply", "final-cut")
+    KEY_FAULTS: ClassVar[tuple[str, ...]] = ("garbage", "key-off-curve", "key-prefix", "key-cut")
+    fault: str = "vanish"
     value: int = 1
 
     @property

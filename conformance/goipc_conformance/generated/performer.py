@@ -24,13 +24,15 @@ DYING_S = 0.3  # between the last sign of a process and its exit
 
 
 class Finding(Exception):
-    """The implementation did what it must not. `word` is of outcome.WORDS."""
+    """The implementation did what it must not. `word` is of outcome.WORDS; `culprit` is the operation that it came
+    after, with its fault, where the signature leaves the fault out."""
 
-    def __init__(self, word: str, detail: str, signature: str):
+    def __init__(self, word: str, detail: str, signature: str, culprit: str = ""):
         super().__init__(f"{word}: {detail}")
         self.word = word
         self.detail = detail
         self.signature = f"{word} after {signature}"
+        self.culprit = culprit or signature
 
 
 class PeerRefused(Exception):
@@ -108,7 +110,7 @@ class Performer:
             # Whatever made it refuse came before this operation, which had no chance to do anything.
             self._last_upset = before
             self._check_alive(DYING_S)
-            raise Finding("refused-new-peer", str(refused), before.split(".")[0]) from None
+            raise Finding("refused-new-peer", str(refused), before.split(".")[0], before) from None
         except Finding:
             self._check_alive(DYING_S)
             raise
@@ -133,7 +135,11 @@ class Performer:
             word = self.context.words[0]
             # For this one fault it matters little how the handshake or the connection went wrong.
             after = self._last_upset.split(".")[0] if word == "refused-new-peer" else self._last_upset
-            raise Finding(word, "; ".join(self.context.details), after)
+            raise Finding(word, "; ".join(self.context.details), after, self._last_upset)
+
+    def give_up(self) -> None:
+        """Instead of `finish`, when no more is to be learned than whether it is still alive."""
+        self._check_alive(DYING_S)
 
     def close(self) -> None:
         self.context.close_all()
