@@ -6,7 +6,7 @@ After a finding the search goes on without it: a session that ends in a finding 
 just given up, so that one fault does not hide the others.
 
 A search for something known spends its time on that: other findings are only counted, and once an operation
-has led to one, a session ends at it. What it draws does not depend on what it looks for.
+has led to one, a session ends at it. Nothing is drawn more often because it is looked for.
 """
 
 import collections
