@@ -161,8 +161,8 @@ static const goipc_allocator counting_allocator = {NULL, count_allocation, count
 /* --- one life of a pair ----------------------------------------------------------------------- */
 
 /* The fourth is large enough to be written from its owner's memory. */
-static const size_t sizes[] = {0, 1, 700, 20000, 3};
-enum { MESSAGE_COUNT = sizeof sizes / sizeof sizes[0], ROUND_COUNT_MAX = 400000 };
+static size_t sizes[] = {0, 1, 700, 20000, 3};
+enum { LARGE = 3, MESSAGE_COUNT = sizeof sizes / sizeof sizes[0], ROUND_COUNT_MAX = 400000 };
 
 static uint8_t data[20000];
 
@@ -363,6 +363,7 @@ int main(void)
     for (size_t i = 0; i < sizeof data; i++) {
         data[i] = (uint8_t)(i * 7 + i / 251);
     }
+    sizes[LARGE] = (size_t)test_amount("bytes of the largest message", sizeof data, 6000);
     for (size_t i = 0; i < 2; i++) {
         test_all_arrives(encryptions[i], WINDOW_SIZE, false);
         test_all_arrives(encryptions[i], WINDOW_SIZE, true);

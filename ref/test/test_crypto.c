@@ -763,12 +763,37 @@ static void check_self_test(const goipc_crypto *crypto, int bad_turn)
     EXPECT(self_test(crypto, bad_turn, GOIPC_ERROR_MEMORY) == GOIPC_ERROR_MEMORY);
 }
 
-static void test_self_test_notices(const goipc_crypto *crypto)
+static goipc_error default_public(void *context, const uint8_t private_key[48],
+                                  uint8_t public_key[97])
 {
-    goipc_crypto bad;
+    const goipc_crypto *crypto = goipc_crypto_default();
 
-    real = crypto;
-    EXPECT(goipc_crypto_self_test(crypto) == GOIPC_ERROR_OK);
+    (void)context;
+    return crypto->p384_public(crypto->context, private_key, public_key);
+}
+
+static goipc_error default_shared(void *context, const uint8_t private_key[48],
+                                  const uint8_t peer_public_key[97], uint8_t shared_x[48])
+{
+    const goipc_crypto *crypto = goipc_crypto_default();
+
+    (void)context;
+    return crypto->p384_shared(crypto->context, private_key, peer_public_key, shared_x);
+}
+
+static void test_self_test_notices(const goipc_crypto *whole)
+{
+    goipc_crypto table = *whole, bad;
+    const goipc_crypto *crypto = &table;
+
+    real = whole;
+    EXPECT(goipc_crypto_self_test(whole) == GOIPC_ERROR_OK);
+    if (test_is_slow()) { /* what multiplies is not what is noticed from here on */
+        printf("slow: self-tests of %s multiply with %s\n", whole->name,
+               goipc_crypto_default()->name);
+        table.p384_public = default_public;
+        table.p384_shared = default_shared;
+    }
 
     bad = *crypto, bad.random = bad_random;
     EXPECT(self_test(&bad, 0, GOIPC_ERROR_RANDOM) == GOIPC_ERROR_RANDOM);

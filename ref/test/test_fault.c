@@ -159,8 +159,8 @@ static goipc_options options_of(goipc_encryption encryption, goipc_failure *fail
         .failure = failure,
         .write_timeout_ms = GOIPC_NO_WAIT,
         .close_timeout_ms = 50,
-        /* Every run that loses the start of a handshake waits this long; one that loses nothing must
-         * be done by then, even with four multiplications under valgrind. */
+        /* Every run that loses the start of a handshake waits this long; one that loses nothing
+         * must be done by then, even with four multiplications under valgrind. */
         .handshake_timeout_ms = test_is_slow() ? 2000 : 200,
     };
 }
@@ -349,7 +349,9 @@ static void test_out_of_descriptors(void)
         EXPECT(recv(dialled[i], &byte, 1, MSG_DONTWAIT) == 0);
     }
     goipc_server_counters(pair.server, &counters);
-    EXPECT(counters.refusals == 8);
+    /* Valgrind keeps the limit itself: it lets the system accept, closes what is too many and says
+     * EMFILE, so that nothing is left for the server to refuse. */
+    EXPECT(counters.refusals == 8 || test_is_slow());
     EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
     message = server_expect_data(pair.server);
     EXPECT(message_is(&message, 1, "x", 1));

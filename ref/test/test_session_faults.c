@@ -382,14 +382,20 @@ int main(void)
 
     const size_t last = back_ends[1] != NULL ? 1 : 0;
 
-    sizes[MESSAGE_COUNT - 1] = (size_t)test_amount("bytes of the largest message", 100000, 20000);
+    sizes[MESSAGE_COUNT - 1] = (size_t)test_amount("bytes of the largest message", 100000, 10000);
     for (size_t i = 0; i <= last; i++) {
         /* What a leading zero changes is done by the session, whatever computes for it. */
         const int forms = i == last ? 2 : (int)test_amount("key forms with tomcrypt", 2, 1);
 
         for (int leading_zero = 0; leading_zero < forms; leading_zero++) {
             test_every_allocation_fails_once(back_ends[i], leading_zero);
-            test_every_crypto_call_fails_once(back_ends[i], leading_zero);
+            /* The calls that fail are the table's, whatever is behind it; memory is the back
+             * end's. */
+            if (i == last || !test_is_slow()) {
+                test_every_crypto_call_fails_once(back_ends[i], leading_zero);
+            } else {
+                printf("slow: no failing calls with tomcrypt\n");
+            }
         }
     }
     return 0;
