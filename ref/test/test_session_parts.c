@@ -103,13 +103,14 @@ static void test_lent_messages(goipc_encryption encryption, const goipc_crypto *
     static const size_t data_sizes[] = {13,        PART - 1, PART,          PART + 11, PART + 12,
                                         PART + 13, 2 * PART, 2 * PART + 12, LARGE,     DATA_MAX};
     static const size_t chunks[] = {SIZE_MAX, 100000, PART, 4096, 1000};
+    const size_t step = (size_t)test_amount("lent messages: every", 1, 4);
     pair both = new_pair(encryption, crypto);
     uint8_t *frame = malloc(FRAME_MAX);
 
     EXPECT(frame != NULL);
     for (size_t i = 0; i < sizeof data_sizes / sizeof data_sizes[0]; i++) {
         for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++) {
-            for (size_t kept_after = 0; kept_after < 8; kept_after++) {
+            for (size_t kept_after = c % step; kept_after < 8; kept_after += step) {
                 size_t size, expected_size;
 
                 EXPECT(goipci_session_lend(both.client, 7, data, data_sizes[i]) == GOIPC_ERROR_OK);
@@ -194,11 +195,12 @@ static void test_frames_in_every_cut(const goipc_crypto *sealer, const goipc_cry
     const goipc_session_config client_config = {.role = GOIPC_ROLE_CLIENT, .crypto = sealer};
     pair both = configured_pair(&server_config, &client_config);
     goipc_session *server = both.server, *client = both.client;
+    const size_t step = (size_t)test_amount("cuts of a frame: every", 1, 5);
     uint8_t *frame = malloc(FRAME_MAX);
     size_t size;
 
     EXPECT(frame != NULL);
-    for (size_t tail = 1; tail < 60; tail++) {
+    for (size_t tail = 1; tail < 60; tail += step) {
         goipc_event event;
 
         size = large_frame(client, frame);
@@ -209,7 +211,7 @@ static void test_frames_in_every_cut(const goipc_crypto *sealer, const goipc_cry
         expect_message(server, frame + size - tail, tail, tail, LARGE);
         EXPECT(!server->is_opening);
     }
-    for (size_t chunk = 1000; chunk < LARGE; chunk += 7919) {
+    for (size_t chunk = 1000; chunk < LARGE; chunk += 7919 * step) {
         size = large_frame(client, frame);
         expect_message(server, frame, size, chunk, LARGE);
     }
