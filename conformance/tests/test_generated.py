@@ -4,12 +4,15 @@ refused with a reason. Method: a performer that needs no implementation stands i
 
 import dataclasses
 import json
+import types
 
 import pytest
 from goipc_conformance import codec, keys
+from goipc_conformance.context import NotReady
 from goipc_conformance.generated import commands, replay, search
 from goipc_conformance.generated import operations as ops
-from goipc_conformance.generated.performer import Finding, spoiled_key
+from goipc_conformance.generated.performer import Finding, Performer, spoiled_key
+from hypothesis.errors import Flaky
 
 EVERY_KIND = (
     ops.Connect(7),
@@ -370,3 +373,56 @@ def test_minimal_drops_many_at_once(monkeypatch):
     least = search.minimal(lambda role: None, long, Finding("crashed", "planted", "test"), 1.0)
     assert least.operations == (ops.BadLength("zero"),)
     assert len(tried) <= 12
+
+
+def test_a_search_survives_what_hypothesis_takes_for_flakiness(monkeypatch):
+    real = search.run_state_machine_as_test
+    calls = []
+
+    def flaky_first(machine, *, settings):
+        calls.append(machine)
+        if len(calls) == 1:
+            real(machine, settings=search.settings(settings, max_examples=3))
+            raise Flaky("planted")
+        real(machine, settings=settings)
+
+    monkeypatch.setattr(search, "run_state_machine_as_test", flaky_first)
+    _, launched, _, _ = searched(monkeypatch, {}, examples=20)
+    assert len(calls) == 2 and len(launched) >= 20
+
+
+def test_flakiness_without_a_session_is_no_reason_to_go_on(monkeypatch):
+    def always(machine, *, settings):
+        raise Flaky("planted")
+
+    monkeypatch.setattr(search, "run_state_machine_as_test", always)
+    with pytest.raises(Flaky):
+        searched(monkeypatch, {})
+
+
+def standing_performer(exit_=None):
+    """A performer whose implementation takes no connection, and has ended when `exit_` says how."""
+
+    def begin():
+        raise NotReady("nobody listens")
+
+    subject = types.SimpleNamespace(exited=lambda grace: exit_)
+    return Performer(types.SimpleNamespace(begin=begin, subject=subject), ops.Knobs())
+
+
+def test_a_refusal_is_blamed_on_what_came_before_with_its_fault():
+    performer = standing_performer()
+    performer._last_upset = "bad-handshake.reply"
+    with pytest.raises(Finding) as caught:
+        performer.perform(ops.BadHandshake("vanish"))
+    assert caught.value.signature == "refused-new-peer after bad-handshake"
+    assert caught.value.culprit == "bad-handshake.reply"
+
+
+def test_a_session_given_up_still_shows_a_crash():
+    performer = standing_performer(types.SimpleNamespace(is_crash=True, describe="planted"))
+    performer._last_upset = "bad-length.zero"
+    with pytest.raises(Finding, match="planted") as caught:
+        performer.give_up()
+    assert caught.value.signature == "crashed after bad-length.zero"
+    standing_performer().give_up()
