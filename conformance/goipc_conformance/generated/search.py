@@ -73,7 +73,7 @@ def bad_seals() -> st.SearchStrategy[ops.BadSeal]:
 
 
 def bad_handshakes(encrypted: bool) -> st.SearchStrategy[ops.BadHandshake]:
-    """Each fault as often as any other, and none that could not happen."""
+    """Each fault as likely as any other, and none that could not happen."""
     faults = ops.BadHandshake.FAULTS + (ops.BadHandshake.KEY_FAULTS if encrypted else ())
     return st.builds(ops.BadHandshake, st.sampled_from(faults), st.integers(0, 255))
 
@@ -138,20 +138,23 @@ def machine_for(session: Session) -> type[RuleBasedStateMachine]:
             self.performer: Performer | None = None
             self.over = True
 
-        # Every other session begins with a bad handshake: drawn only as one rule of many, most faults of a key would
-        # never come up in a short search, and nothing that came before can hide what this one does.
+        # A third of the sessions begins with a bad handshake: drawn only as one rule of many, most faults of a key
+        # would never come up in a short search, and nothing that came before can hide what this one does. A third
+        # begins with a proper connection, so that enough of them get as far as frames.
         @initialize(
             encrypted=st.sampled_from(session.modes),
             maximum=st.sampled_from((65536, 1024, 5000)),
-            badly=st.booleans(),
+            opening=st.sampled_from(("any", "connect", "bad-handshake")),
             data=st.data(),
         )
-        def begin(self, encrypted: bool, maximum: int, badly: bool, data: st.DataObject) -> None:
+        def begin(self, encrypted: bool, maximum: int, opening: str, data: st.DataObject) -> None:
             self.knobs = ops.Knobs(session.role, encrypted, maximum)
             self.performer = session.start(self.knobs)
             self.over = False
-            if badly:
+            if opening == "bad-handshake":
                 self.do(data.draw(bad_handshakes(encrypted)))
+            elif opening == "connect":
+                self.do(ops.Connect())
 
         def do(self, operation: ops.Operation) -> None:
             assert self.performer is not None
