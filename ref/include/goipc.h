@@ -528,7 +528,7 @@ typedef void (*goipc_log)(void *context, goipc_log_level level, const char *text
 /* Totals since start. Sizes are those of message data. */
 typedef struct goipc_counters {
     uint64_t messages_in;  /* given to the application */
-    uint64_t messages_out; /* taken from it */
+    uint64_t messages_out; /* taken from it; what is corked counts when it is flushed or lost */
     uint64_t bytes_in;     /* of data, likewise */
     uint64_t bytes_out;    /* of data, likewise */
     uint64_t connects;     /* handshakes completed */

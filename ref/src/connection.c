@@ -211,10 +211,28 @@ static goipc_error push_output(goipci_connection *connection)
     }
 }
 
-/* Pushes, and keeps poller and list up to date. */
+static void add_to_counters(goipci_endpoint *endpoint, uint64_t count, uint64_t size)
+{
+    atomic_fetch_add_explicit(&endpoint->counters.messages_out, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&endpoint->counters.bytes_out, size, memory_order_relaxed);
+}
+
+/* Corked messages are counted together, when they are on their way or lost. */
+static void count_corked(goipci_connection *connection)
+{
+    if (connection->corked_count > 0) {
+        add_to_counters(connection->endpoint, connection->corked_count, connection->corked_size);
+        connection->corked_count = 0;
+        connection->corked_size = 0;
+    }
+}
+
+/* Pushes, and keeps poller, list and counters up to date. */
 static goipc_error settle_output(goipci_connection *connection)
 {
     const goipc_error error = push_output(connection);
+
+    count_corked(connection);
 
     /* Changing what a known stream is watched for fails only without kernel memory. A writer that
      * waits, or the next write, then moves the queue instead. */
@@ -426,6 +444,7 @@ goipc_error goipci_connection_end(goipci_connection *connection)
 void goipci_connection_leave(goipci_connection *connection, goipc_error why, int64_t deadline_ms)
 {
     goipci_lock_take(&connection->lock);
+    count_corked(connection);
     if (connection->end != GOIPC_ERROR_OK) {
         end_sending(connection, connection->end);
     }
@@ -632,15 +651,14 @@ static goipc_error queue_when_there_is_room(goipci_connection *connection,
     }
 }
 
-static void count_sent(goipci_endpoint *endpoint, const goipc_outgoing *messages, size_t count)
+static uint64_t size_of_all(const goipc_outgoing *messages, size_t count)
 {
     uint64_t size = 0;
 
     for (size_t i = 0; i < count; i++) {
         size += messages[i].data_size;
     }
-    atomic_fetch_add_explicit(&endpoint->counters.messages_out, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&endpoint->counters.bytes_out, size, memory_order_relaxed);
+    return size;
 }
 
 goipc_error goipci_connection_send(goipci_connection *connection, const goipc_outgoing *messages,
@@ -649,6 +667,7 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
     goipci_endpoint *endpoint = connection->endpoint;
     wait_rule rule = {.timeout_ms = timeout_ms, .through = through && timeout_ms != GOIPC_NO_WAIT};
     goipc_error error = GOIPC_ERROR_OK;
+    bool corked;
 
     *taken = 0;
     if (!atomic_load(&endpoint->corked)) {
@@ -663,8 +682,11 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         (void)!settle_open(connection); /* what was sealed before goes out if there is room */
         end_sending(connection, error); /* req: SE-008 */
     }
-    if (atomic_load(&endpoint->corked)) {
+    corked = atomic_load(&endpoint->corked); /* a flush may have come in between */
+    if (corked) {
         note_queued(connection);
+        connection->corked_count += *taken;
+        connection->corked_size += size_of_all(messages, *taken);
     } else {
         goipc_error pushed = settle_open(connection);
 
@@ -678,7 +700,9 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         }
     }
     goipci_lock_give(&connection->lock);
-    count_sent(endpoint, messages, *taken);
+    if (!corked && *taken > 0) {
+        add_to_counters(endpoint, *taken, size_of_all(messages, *taken));
+    }
     return error;
 }
 

@@ -43,6 +43,8 @@ struct goipci_connection {
     atomic_bool leave_requested; /* by goipc_server_disconnect */
     bool known;                  /* to the poller */
     unsigned watched_events;
+    uint64_t corked_count; /* messages that are not in the endpoint's counters yet */
+    uint64_t corked_size;
 };
 
 /* --- lists ------------------------------------------------------------------------------------ */

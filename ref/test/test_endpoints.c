@@ -159,6 +159,14 @@ static void test_batches(goipc_encryption encryption)
     free(numbers);
 }
 
+static void expect_sent(const test_pair *pair, uint64_t count)
+{
+    goipc_counters counters;
+
+    goipc_server_counters(pair->server, &counters);
+    EXPECT(counters.messages_out == count && counters.bytes_out == count);
+}
+
 static void test_cork_holds_back(void)
 {
     test_pair pair;
@@ -169,7 +177,9 @@ static void test_cork_holds_back(void)
     EXPECT(goipc_server_write(pair.server, pair.id, 1, "a", 1) == GOIPC_ERROR_OK);
     EXPECT(goipc_server_write(pair.server, GOIPC_CLIENT_ALL, 2, "b", 1) == GOIPC_ERROR_OK);
     EXPECT(goipc_client_read(pair.client, 20, &message) == GOIPC_ERROR_TIMEOUT);
+    expect_sent(&pair, 0);
     EXPECT(goipc_server_flush(pair.server, PATIENCE_MS) == GOIPC_ERROR_OK);
+    expect_sent(&pair, 2);
     message = client_expect_data(pair.client);
     EXPECT(message_is(&message, 1, "a", 1));
     message = client_expect_data(pair.client);
@@ -177,6 +187,14 @@ static void test_cork_holds_back(void)
     EXPECT(goipc_server_write(pair.server, pair.id, 3, "c", 1) == GOIPC_ERROR_OK);
     message = client_expect_data(pair.client);
     EXPECT(message_is(&message, 3, "c", 1));
+    expect_sent(&pair, 3);
+    /* What a peer that goes has not been given was taken all the same. */
+    goipc_server_cork(pair.server);
+    EXPECT(goipc_server_write(pair.server, pair.id, 4, "d", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_server_disconnect(pair.server, pair.id) == GOIPC_ERROR_OK);
+    EXPECT(goipc_server_read(pair.server, PATIENCE_MS, &message) == GOIPC_ERROR_OK);
+    EXPECT(message.status == GOIPC_STATUS_DISCONNECTED);
+    expect_sent(&pair, 4);
     pair_close(&pair);
 }
 
