@@ -25,6 +25,14 @@ class Closed(Exception):
         self.partial = partial
 
 
+def _how_it_ended(error: OSError) -> str:
+    """A word for a failed call. A peer that closed without reading all is told as a reset or as a broken pipe,
+    depending on who was faster."""
+    if error.errno in (errno.ECONNRESET, errno.EPIPE):
+        return "reset"
+    return errno.errorcode.get(error.errno or 0, "error").lower()
+
+
 class Silent(Exception):
     """Nothing came before the deadline, and the connection is still open."""
 
@@ -93,7 +101,7 @@ class Wire:
                 pass
             except OSError as error:
                 self._drain()
-                raise Closed(errno.errorcode.get(error.errno or 0, "error").lower()) from None
+                raise Closed(_how_it_ended(error)) from None
             # A peer that echoes while we still write must not be left waiting for us to read.
             if not self._poll(select.POLLOUT | select.POLLIN, deadline):
                 raise Silent("room to send")
@@ -110,7 +118,7 @@ class Wire:
                 if not self._poll(select.POLLOUT, deadline):
                     return False
             except OSError as error:
-                raise Closed(errno.errorcode.get(error.errno or 0, "error").lower()) from None
+                raise Closed(_how_it_ended(error)) from None
         return True
 
     def wait_readable(self) -> None:
@@ -154,7 +162,7 @@ class Wire:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._ended = errno.errorcode.get(error.errno or 0, "error").lower()
+                self._ended = _how_it_ended(error)
                 return
             if not piece:
                 self._ended = "eof"

@@ -108,4 +108,12 @@ def test_a_reset_is_an_end():
     theirs.close()  # with unread data: the system reports a reset
     with pytest.raises(Closed) as closed:
         wire.receive(1, "anything")
-    assert closed.value.how == "econnreset"
+    assert closed.value.how == "reset"
+
+
+def test_writing_to_a_peer_that_has_gone_is_the_same_end():
+    wire, theirs = pair()
+    theirs.close()
+    with pytest.raises(Closed) as closed:
+        wire.send(b"broken pipe", "test")
+    assert closed.value.how == "reset"
