@@ -2,6 +2,7 @@
 /* Runs a fuzz target over files, with any compiler: `fuzz_wire [--mutations N] FILE|DIRECTORY...`.
  * With --mutations every file is tried N more times with bytes changed, the same ones in every run:
  * a poor man's fuzzer for machines without clang. */
+#include "../ref/test/test.h"
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -102,24 +103,13 @@ static void run_path(const char *path)
     (void)closedir(directory); /* only read */
 }
 
-/* Under valgrind; see ref/test/test.h. */
-static bool is_slow(void)
-{
-    const char *slow = getenv("GOIPC_TEST_SLOW");
-
-    return slow != NULL && strcmp(slow, "") != 0 && strcmp(slow, "0") != 0;
-}
-
 int main(int argc, char **argv)
 {
     int first = 1;
 
     if (argc > 2 && strcmp(argv[1], "--mutations") == 0) {
-        mutation_count = strtoul(argv[2], NULL, 10);
-        if (is_slow() && mutation_count > 0) {
-            printf("slow: mutations of each input: 0 instead of %lu\n", mutation_count);
-            mutation_count = 0;
-        }
+        mutation_count =
+            (unsigned long)test_amount("mutations of each input", strtol(argv[2], NULL, 10), 0);
         first = 3;
     }
     for (int i = first; i < argc; i++) {

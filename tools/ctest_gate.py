@@ -4,7 +4,7 @@
     ctest_gate.py PRESET [--valgrind | --whole-valgrind] [--label REGEX] [--exclude-label REGEX]
 
 With --valgrind the test programs are run under valgrind's memcheck instead of by ctest, with
-GOIPC_TEST_SLOW in their environment: they make every check, but repeat less; what they say of that is
+GOIPC_TEST_SLOW in their environment: they repeat less and leave a few checks out; what they say of that is
 printed. Without `whole` those that are about load and time are left out (LEFT_TO_WHOLE), and said so.
 """
 
@@ -43,7 +43,7 @@ SLOWEST_FIRST = (
     "ref.session",
     "ref.vectors",
 )
-# Under valgrind these mostly wait or keep others waiting; what they run of the library, the other tests run too.
+# Under valgrind these mostly wait or keep others waiting.
 LEFT_TO_WHOLE = {
     "ref.fault": "a handshake that loses a byte waits for its end, a hundred times: valgrind.whole",
     "ref.hostile": "load from many threads and processes, which valgrind runs one at a time: valgrind.whole",

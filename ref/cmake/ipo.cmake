@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Link-time optimisation of what programs link: a small message passes through five files, and the calls
-# between them are a third of its instructions. With GCC alone, which puts ordinary code beside its own
+# between them are a sixth of its instructions. With GCC alone, which puts ordinary code beside its own
 # form (fat objects), so that the static library links with every compiler.
 option(GOIPC_IPO "Optimise the library across its files, in optimised builds with GCC" ON)
 set(GOIPC_HAVE_IPO OFF)
