@@ -155,19 +155,23 @@ static goipc_error agree(goipc_session *session,
 
 static goipc_error send_server_key(goipc_session *session)
 {
-    goipc_error error = draw_key_pair(session);
+    const goipc_error error = draw_key_pair(session);
 
     return error != GOIPC_ERROR_OK
                ? error
                : queue(session, session->public_key, sizeof session->public_key);
 }
 
-/* The client draws its pair only now, so that a bad key costs it no answer at all. */
+/* The client draws its pair while the server draws its own. */
+static goipc_error prepare_for_server_key(goipc_session *session)
+{
+    return session->public_key[0] != 0 ? GOIPC_ERROR_OK : draw_key_pair(session);
+}
+
+/* A bad key is judged before ours is queued: it gets no answer at all. */
 static goipc_error receive_server_key(goipc_session *session, uint8_t *in)
 {
-    goipc_error error = draw_key_pair(session);
-
-    return error != GOIPC_ERROR_OK ? error : agree(session, in);
+    return agree(session, in);
 }
 
 static goipc_error send_client_key(goipc_session *session)
@@ -244,6 +248,7 @@ typedef struct message_row {
     size_t size_encrypted;
     goipc_error (*send)(goipc_session *session);
     goipc_error (*receive)(goipc_session *session, uint8_t *in);
+    goipc_error (*prepare)(goipc_session *session); /* or NULL; see receive_row */
 } message_row;
 
 static const message_row rows[] = {
@@ -252,7 +257,7 @@ static const message_row rows[] = {
     [GOIPCI_STEP_HELLO_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
                                  send_hello_reply, receive_hello_reply},
     [GOIPCI_STEP_SERVER_KEY] = {GOIPC_ROLE_SERVER, true, 0, GOIPC_P384_PUBLIC_SIZE, send_server_key,
-                                receive_server_key},
+                                receive_server_key, prepare_for_server_key},
     [GOIPCI_STEP_CLIENT_KEY] = {GOIPC_ROLE_CLIENT, true, 0, GOIPC_P384_PUBLIC_SIZE, send_client_key,
                                 receive_client_key},
     [GOIPCI_STEP_LIMIT] = {GOIPC_ROLE_SERVER, false, GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN,
@@ -276,11 +281,14 @@ static goipc_error judge_limit_length(const goipc_session *session, const uint8_
     return goipc_wire_decode_header(in, in_size, body_size, body_size, &result, &needed, &header);
 }
 
-/* req: HS-002, HS-004 */
+/* What the receiver of a message computes for it, once, is computed while the writer computes, too:
+ * when all that we had to say is out and the message is still to come; else when it is there.
+ * req: HS-002, HS-004 */
 static goipc_error receive_row(goipc_session *session, const message_row *row, bool *need_input)
 {
     const size_t size = session->encrypted ? row->size_encrypted : row->size_plain;
     const size_t in_size = goipci_buffer_size(&session->in);
+    bool has_time;
     goipc_error error;
 
     if (session->step == GOIPCI_STEP_LIMIT) {
@@ -290,6 +298,13 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
         }
     }
     *need_input = in_size < size;
+    has_time = !goipci_session_has_output(session) && !session->input_ended;
+    if (row->prepare != NULL && (has_time || !*need_input)) {
+        error = row->prepare(session);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
     if (*need_input) {
         return GOIPC_ERROR_OK;
     }

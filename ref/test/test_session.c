@@ -473,6 +473,43 @@ static void test_invalid_public_keys(void)
     }
 }
 
+/* A client that was told HELLO and has written its answer. How many random bytes it drew then, and
+ * when it looked again; the private key is 48 of them. */
+static void look_twice_for_server_key(const char *hello, bool ended, uint8_t drawn[2])
+{
+    scripted script = {.real = goipc_crypto_default()};
+    const goipc_crypto crypto = scripted_crypto(&script);
+    goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_OPTIONAL, &crypto, 0);
+    goipc_event event;
+
+    EXPECT(feed_for_event(client, (const uint8_t *)hello, 2, 2, &event) == GOIPC_ERROR_OK);
+    EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_OK);
+    EXPECT(script.next == 0); /* its answer comes first: the server waits for that */
+    goipc_session_output_consume(client, 1);
+    if (ended) {
+        EXPECT(goipc_session_input_end(client) == GOIPC_ERROR_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        const goipc_error error = goipc_session_next_event(client, &event);
+
+        EXPECT(error == (ended ? GOIPC_ERROR_DISCONNECTED : GOIPC_ERROR_OK));
+        drawn[i] = script.next;
+    }
+    goipc_session_free(client);
+}
+
+static void test_client_draws_its_pair_while_the_server_does(void)
+{
+    uint8_t drawn[2];
+
+    look_twice_for_server_key("\2\1", false, drawn);
+    EXPECT(drawn[0] == GOIPC_P384_PRIVATE_SIZE && drawn[1] == drawn[0]);
+    look_twice_for_server_key("\2\0", false, drawn); /* plain: there is no key */
+    EXPECT(drawn[0] == 0 && drawn[1] == 0);
+    look_twice_for_server_key("\2\1", true, drawn); /* and none for a server that has gone */
+    EXPECT(drawn[0] == 0 && drawn[1] == 0);
+}
+
 static void test_sealed_type_zero_and_counts(void)
 {
     goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
@@ -832,6 +869,7 @@ int main(void)
     test_own_frame_and_own_key_sent_back();
     test_limit_sent_again_is_refused();
     test_invalid_public_keys();
+    test_client_draws_its_pair_while_the_server_does();
     test_sealed_type_zero_and_counts();
     test_key_forms();
     test_neither_key_form();
