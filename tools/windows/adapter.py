@@ -19,6 +19,7 @@ from pathlib import Path
 
 LINE_MAX = 16 << 20
 PIECE = 65536
+STARTS_MAX = 3
 
 
 class Relay:
@@ -168,28 +169,51 @@ class Adapter:
             return json.dumps(message).encode() + b"\n"
         return line
 
-    async def requests(self) -> None:
-        reader = asyncio.StreamReader(limit=LINE_MAX)
-        loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async def requests(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while line := await reader.readline():
                 await self.request(line)
             self._child.stdin.close()
 
+    async def pass_on(self, line: bytes) -> None:
+        sys.stdout.buffer.write(await self.answer(line))
+        sys.stdout.buffer.flush()
+
     async def answers(self) -> None:
         while line := await self._child.stdout.readline():
-            sys.stdout.buffer.write(await self.answer(line))
-            sys.stdout.buffer.flush()
+            await self.pass_on(line)
+
+
+async def start(hello: bytes) -> tuple[asyncio.subprocess.Process, bytes]:
+    """The program under Wine and its answer to the first request. On a busy machine Wine itself sometimes ends
+    before the program has begun: what has not said a word is started again."""
+    wine = Path(__file__).with_name("wine")
+    for left in reversed(range(STARTS_MAX)):
+        child = await asyncio.create_subprocess_exec(
+            str(wine), *sys.argv[1:], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX
+        )
+        with contextlib.suppress(OSError):
+            child.stdin.write(hello)
+            await child.stdin.drain()
+        answer = await child.stdout.readline()
+        if answer or not left:
+            break
+        status = await child.wait()
+        print(f"windows adapter: nothing but exit status {status}; starting it again", file=sys.stderr)
+    return child, answer
 
 
 async def main() -> int:
-    wine = Path(__file__).with_name("wine")
-    child = await asyncio.create_subprocess_exec(
-        str(wine), *sys.argv[1:], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX
-    )
+    reader = asyncio.StreamReader(limit=LINE_MAX)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    hello = await reader.readline()
+    if not hello:
+        return 0
+    child, answer = await start(hello)
     adapter = Adapter(child)
-    requests = asyncio.ensure_future(adapter.requests())
+    await adapter.pass_on(answer)
+    requests = asyncio.ensure_future(adapter.requests(reader))
     await adapter.answers()
     status = await child.wait()
     requests.cancel()
