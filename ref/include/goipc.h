@@ -423,8 +423,8 @@ struct goipc_allocator {
  *         CLOSED:     input_end came between two frames: the peer closed in order
  *     }
  *
- * An owner that asks again once its output is written, before it waits for input, lets a client draw
- * its key pair while the server draws its own. Who does not is served as well, later.
+ * An owner that asks again once its output is written, before it waits for input, lets a client
+ * draw its key pair while the server draws its own. Who does not is served as well, later.
  *
  * A PEER or SYSTEM error of next_event is sticky: it comes again for ever, no input is accepted and
  * nothing is delivered. Output queued before it (a handshake reply) is still to be written. A LOCAL

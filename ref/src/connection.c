@@ -80,7 +80,7 @@ static unsigned wanted_events(const goipci_connection *connection)
 
     switch (connection->phase) {
     case GOIPCI_PHASE_HANDSHAKE:
-        return GOIPCI_READABLE | (queued ? GOIPCI_WRITABLE : 0u);
+        return connection->is_held ? 0u : (GOIPCI_READABLE | (queued ? GOIPCI_WRITABLE : 0u));
     case GOIPCI_PHASE_OPEN:
         if (connection->end != GOIPC_ERROR_OK || atomic_load(&connection->leave_requested)) {
             return GOIPCI_READABLE | GOIPCI_WRITABLE;
@@ -416,11 +416,20 @@ goipc_error goipci_connection_next_event(goipci_connection *connection, goipc_ev
     goipc_error error = next_event(connection, event);
 
     *system_error = 0;
-    if (error != GOIPC_ERROR_OK || event->type != GOIPC_EVENT_NEED_INPUT || !connection->readable) {
+    if (error != GOIPC_ERROR_OK || event->type != GOIPC_EVENT_NEED_INPUT || !connection->readable ||
+        goipci_handshake_awaits_work(connection->session)) {
         return error;
     }
     error = fill_input(connection, system_error);
     return error == GOIPC_ERROR_OK ? next_event(connection, event) : error;
+}
+
+void goipci_connection_hold_back(goipci_connection *connection, bool on)
+{
+    goipci_lock_take(&connection->lock);
+    connection->is_held = on;
+    (void)!watch(connection); /* fails only without kernel memory; then its deadline ends it */
+    goipci_lock_give(&connection->lock);
 }
 
 void goipci_connection_open(goipci_connection *connection, goipc_client_id id)

@@ -35,6 +35,8 @@ struct goipci_connection {
     bool input_ended;    /* the end was read */
     bool peer_ended;     /* the poller says that the peer has gone; unread input may be left */
     bool awaits_place;   /* connected, and a client that has gone still has the place */
+    bool may_work;       /* in its next turn, although others have to wait */
+    bool is_held;        /* its handshake is to cost nothing for a while, and it is not watched */
 
     /* Under `lock`; the driving thread, which alone changes the phase, may look at it without. */
     goipci_lock lock;
@@ -73,6 +75,9 @@ void goipci_connection_notice(goipci_connection *connection, unsigned events);
  * SYSTEM with *system_error. */
 GOIPC_MUST_USE goipc_error goipci_connection_next_event(goipci_connection *connection,
                                                         goipc_event *event, int *system_error);
+
+/* Puts off what its handshake would cost next, and whatever the stream may tell, or ends that. */
+void goipci_connection_hold_back(goipci_connection *connection, bool on);
 
 /* From HANDSHAKE to OPEN: writers may come. */
 void goipci_connection_open(goipci_connection *connection, goipc_client_id id);

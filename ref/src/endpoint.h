@@ -16,6 +16,7 @@ typedef enum goipci_list_kind {
     GOIPCI_LIST_PHASE,        /* handshaking, open or leaving */
     GOIPCI_LIST_READY_CLIENT, /* open, and wants a turn of the reading thread */
     GOIPCI_LIST_READY_OTHER,  /* not open, and wants one */
+    GOIPCI_LIST_HELD,         /* what its handshake costs next is put off */
     GOIPCI_LIST_WARM,         /* holds memory that an idle connection does not need */
     GOIPCI_LIST_QUEUED,       /* has output that waits; under the endpoint's lock */
     GOIPCI_LIST_COUNT,

@@ -100,11 +100,31 @@ static goipc_error receive_hello_reply(goipc_session *session, uint8_t *in)
 
 /* --- SERVER_KEY and CLIENT_KEY ---------------------------------------------------------------- */
 
+/* Before each operation on the curve. WOULD_BLOCK: not now; the handshake comes here again. */
+static goipc_error judge_work(goipc_session *session)
+{
+    switch (session->work) {
+    case GOIPCI_WORK_NOW:
+        return GOIPC_ERROR_OK;
+    case GOIPCI_WORK_ONCE:
+        session->work = GOIPCI_WORK_LATER;
+        return GOIPC_ERROR_OK;
+    case GOIPCI_WORK_LATER:
+        return GOIPC_ERROR_WOULD_BLOCK;
+    case GOIPCI_WORK_IN_VAIN:
+        break;
+    }
+    return GOIPC_ERROR_DISCONNECTED;
+}
+
 /* req: KD-001, KD-004 */
 static goipc_error draw_key_pair(goipc_session *session)
 {
-    goipc_error error = goipci_private_key_draw(session->crypto, session->private_key);
+    goipc_error error = judge_work(session);
 
+    if (error == GOIPC_ERROR_OK) {
+        error = goipci_private_key_draw(session->crypto, session->private_key);
+    }
     if (error == GOIPC_ERROR_OK) {
         error = session->crypto->p384_public(session->crypto->context, session->private_key,
                                              session->public_key);
@@ -143,6 +163,10 @@ static goipc_error agree(goipc_session *session,
     if (memcmp(peer_public_key, session->public_key, sizeof session->public_key) == 0) {
         return GOIPC_ERROR_PUBLIC_KEY;
     }
+    error = judge_work(session);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
     error = session->crypto->p384_shared(session->crypto->context, session->private_key,
                                          peer_public_key, shared_x);
     if (error == GOIPC_ERROR_OK) {
@@ -165,7 +189,7 @@ static goipc_error send_server_key(goipc_session *session)
 /* The client draws its pair while the server draws its own. */
 static goipc_error prepare_for_server_key(goipc_session *session)
 {
-    return session->public_key[0] != 0 ? GOIPC_ERROR_OK : draw_key_pair(session);
+    return goipci_handshake_has_worked(session) ? GOIPC_ERROR_OK : draw_key_pair(session);
 }
 
 /* A bad key is judged before ours is queued: it gets no answer at all. */
@@ -310,7 +334,9 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
     }
     /* The buffer is the session's own; what stands in it may be opened in place. */
     error = row->receive(session, session->in.bytes + session->in.read_at);
-    goipci_buffer_consume(&session->in, size);
+    if (error != GOIPC_ERROR_WOULD_BLOCK) {
+        goipci_buffer_consume(&session->in, size);
+    }
     return error;
 }
 
@@ -319,6 +345,7 @@ goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
 {
     assert(session != NULL && need_input != NULL);
     *need_input = false;
+    session->awaits_work = false;
     while (session->step < GOIPCI_STEP_FRAMES) {
         const message_row *row = &rows[session->step];
         goipc_error error = GOIPC_ERROR_OK;
@@ -331,6 +358,11 @@ goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
             error = row->send(session);
         } else {
             error = receive_row(session, row, need_input);
+        }
+        if (error == GOIPC_ERROR_WOULD_BLOCK) {
+            session->awaits_work = true;
+            *need_input = true;
+            return GOIPC_ERROR_OK;
         }
         if (error != GOIPC_ERROR_OK || *need_input) {
             return error;
@@ -351,4 +383,19 @@ size_t goipci_handshake_missing(const goipc_session *session)
     assert(row->writer != session->role && (session->encrypted || !row->only_encrypted));
     return (session->encrypted ? row->size_encrypted : row->size_plain) -
            goipci_buffer_size(&session->in);
+}
+
+void goipci_handshake_set_work(goipc_session *session, goipci_work work)
+{
+    session->work = work;
+}
+
+bool goipci_handshake_awaits_work(const goipc_session *session)
+{
+    return session->awaits_work;
+}
+
+bool goipci_handshake_has_worked(const goipc_session *session)
+{
+    return session->public_key[0] != 0;
 }

@@ -96,6 +96,20 @@ bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12])
  * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
 size_t goipci_handshake_missing(const goipc_session *session);
 
+/* What a handshake does when it comes to an operation on the curve, which costs as much as a
+ * thousand messages. */
+typedef enum goipci_work {
+    GOIPCI_WORK_NOW,
+    GOIPCI_WORK_ONCE,    /* one now, the next later */
+    GOIPCI_WORK_LATER,   /* NEED_INPUT, and awaits_work; no more input until it was allowed */
+    GOIPCI_WORK_IN_VAIN, /* DISCONNECTED: the peer has gone */
+} goipci_work;
+/* From the next next_event on. (handshake.c) */
+void goipci_handshake_set_work(goipc_session *session, goipci_work work);
+bool goipci_handshake_awaits_work(const goipc_session *session);
+/* Whether there was such an operation at all. */
+bool goipci_handshake_has_worked(const goipc_session *session);
+
 /* From here on copying costs more than a second piece. */
 enum { GOIPCI_LENT_SIZE_MIN = 16 * 1024 };
 /* Whether a message of this size is better lent than copied into the queue. */

@@ -91,21 +91,31 @@ goipc_error goipci_poller_watch(goipci_poller *poller, goipci_stream *stream, un
     return watch(poller, (int)stream->handle, readable | writable, context, known);
 }
 
-void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *known)
+static void forget(goipci_poller *poller, int descriptor, bool *known)
 {
     struct epoll_event unused = {.events = 0};
 
     if (*known) {
         /* It cannot fail for a descriptor that is known and open. */
-        (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, (int)stream->handle, &unused);
+        (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, descriptor, &unused);
         *known = false;
     }
+}
+
+void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *known)
+{
+    forget(poller, (int)stream->handle, known);
 }
 
 goipc_error goipci_poller_watch_listener(goipci_poller *poller, goipci_listener *listener, bool on,
                                          void *context, bool *known)
 {
     return watch(poller, goipci_listener_descriptor(listener), on ? EPOLLIN : 0, context, known);
+}
+
+void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *listener, bool *known)
+{
+    forget(poller, goipci_listener_descriptor(listener), known);
 }
 
 /* What epoll told, less the wake descriptors. True when the interrupt is set. */

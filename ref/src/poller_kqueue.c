@@ -106,6 +106,14 @@ goipc_error goipci_poller_watch_listener(goipci_poller *poller, goipci_listener 
     return GOIPC_ERROR_OK;
 }
 
+void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *listener, bool *known)
+{
+    if (*known) {
+        (void)change(poller, goipci_listener_descriptor(listener), EVFILT_READ, false, NULL);
+        *known = false;
+    }
+}
+
 /* A stream that can be read and written is told of twice, which does no harm. */
 static bool translate(goipci_poller *poller, const struct kevent *events, size_t event_count,
                       goipci_ready *ready, size_t *count)

@@ -144,7 +144,7 @@ goipc_error goipci_poller_watch(goipci_poller *poller, goipci_stream *stream, un
     return watch(poller, (int)stream->handle, events, context, known);
 }
 
-void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *known)
+static void forget(goipci_poller *poller, int descriptor, bool *known)
 {
     size_t at;
 
@@ -152,11 +152,16 @@ void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *kn
         return;
     }
     goipci_lock_take(&poller->lock);
-    at = find(poller, (int)stream->handle);
+    at = find(poller, descriptor);
     assert(at < poller->count);
     poller->entries[at] = poller->entries[--poller->count];
     goipci_lock_give(&poller->lock);
     *known = false;
+}
+
+void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *known)
+{
+    forget(poller, (int)stream->handle, known);
 }
 
 goipc_error goipci_poller_watch_listener(goipci_poller *poller, goipci_listener *listener, bool on,
@@ -164,6 +169,11 @@ goipc_error goipci_poller_watch_listener(goipci_poller *poller, goipci_listener 
 {
     return watch(poller, goipci_listener_descriptor(listener), on ? GOIPCI_READABLE : 0u, context,
                  known);
+}
+
+void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *listener, bool *known)
+{
+    forget(poller, goipci_listener_descriptor(listener), known);
 }
 
 /* Copies what is watched into `looks`, after the two wake descriptors. False without memory. */

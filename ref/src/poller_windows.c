@@ -302,6 +302,14 @@ goipc_error goipci_poller_watch_listener(goipci_poller *poller, goipci_listener 
     return GOIPC_ERROR_OK;
 }
 
+void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *listener, bool *known)
+{
+    if (*known) {
+        set_watch(poller->port, &listener->item, 0, NULL);
+        *known = false;
+    }
+}
+
 /* What is left of `timeout_ms` that began at `start_ms`, for a wait of Windows. */
 static DWORD time_left(int32_t timeout_ms, int64_t start_ms)
 {

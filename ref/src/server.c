@@ -15,12 +15,21 @@
  * are always ready, the others have a turn every OTHER_PAUSE_MS, but only after every client that
  * was ready has had one: nobody is kept out by a flood.
  *
+ * The operations on the curve are what a peer can make a server pay for. None is done for a peer
+ * that has gone. A handshake that has cost one without making a client adds to `distrust`, a client
+ * that breaks the protocol adds more, and each new client takes some away. A server that has
+ * clients and is distrustful holds handshakes back before such an operation and lets them go one by
+ * one, every PACE_MESSAGES messages or PACE_MS: then a client meets one with less than every
+ * hundredth of its messages. The last to come goes first, so that a newcomer does not wait behind a
+ * crowd that came to be in the way.
+ *
  * A connection that has not finished its handshake does not take a client's place, so that silent
- * ones keep nobody out. When all places are taken, new connections are closed at once, unless the
- * poller has told that a client is gone whose last messages are still to be read: a program that
- * was restarted comes back before its former connection was seen to end. Such a one waits in the
- * handshake list (awaits_place) until the place is free. Leaving connections (refused, failed,
- * closed) are drained on the side and do not hold anything up either.
+ * ones keep nobody out; where there are too many, the oldest is refused. When all places are taken,
+ * new connections are closed at once, unless the poller has told that a client is gone whose last
+ * messages are still to be read: a program that was restarted comes back before its former
+ * connection was seen to end. Such a one waits in the handshake list (awaits_place) until the place
+ * is free. Leaving connections (refused, failed, closed) are drained on the side and do not hold
+ * anything up either.
  */
 #include "connection.h"
 
@@ -29,15 +38,21 @@
 
 enum {
     TURN_COUNT_MAX = 64,
-    READY_COUNT = 64,      /* told by one question to the poller */
-    LOOK_COUNT_MAX = 8,    /* questions in a row while each answer is full */
-    OTHER_PAUSE_MS = 4,    /* at most, between turns of those that are not clients */
-    ACCEPT_COUNT_MAX = 8,  /* in one turn, each at the cost of some messages */
-    EXPIRE_COUNT_MAX = 8,  /* likewise */
-    PENDING_MAX = 128,     /* handshakes at once, beside one for each client that may come */
-    LEAVING_MAX = 128,     /* then the oldest is cut off */
-    WARM_MAX = 16,         /* connections that keep their buffers */
-    BATCH_TURN_MAX = 64,   /* messages of one connection in one turn of a batch read */
+    READY_COUNT = 64,     /* told by one question to the poller */
+    LOOK_COUNT_MAX = 8,   /* questions in a row while each answer is full */
+    OTHER_PAUSE_MS = 4,   /* at most, between turns of those that are not clients */
+    ACCEPT_COUNT_MAX = 8, /* in one turn, each at the cost of some messages */
+    EXPIRE_COUNT_MAX = 8, /* likewise */
+    PENDING_MAX = 128,    /* handshakes at once, beside one for each client that may come */
+    LEAVING_MAX = 128,    /* then the oldest is cut off */
+    WARM_MAX = 16,        /* connections that keep their buffers */
+    BATCH_TURN_MAX = 64,  /* messages of one connection in one turn of a batch read */
+    DISTRUST_MIN = 8,     /* operations in vain before handshakes are paced */
+    DISTRUST_MAX = 64,    /* 15 new clients take it away */
+    TRUST_OF_CLIENT = 4,  /* operations in vain that a new client makes up for */
+    CLIENT_COST = 2,      /* operations of its handshake */
+    PACE_MESSAGES = 256,
+    PACE_MS = 50,
     ACCEPT_PAUSE_MS = 100, /* when there are no descriptors at all */
     MODE_DEFAULT = 0600,
     MODE_UNMASKED = 0777,
@@ -61,7 +76,11 @@ struct goipc_server {
     goipci_list leaving;
     goipci_list ready_clients;
     goipci_list ready_others;
+    goipci_list held;
     goipci_list warm;
+    unsigned distrust;
+    int64_t work_due_ms;     /* when the next of those held may go on, */
+    uint64_t work_due_count; /* or when so many messages have come in */
     unsigned turns;
     bool has_looked;          /* at the poller, since the last turn of others */
     int64_t other_due_ms;     /* when others have a turn although clients are ready */
@@ -222,6 +241,7 @@ static void init_lists(goipc_server *server)
     server->leaving.kind = GOIPCI_LIST_PHASE;
     server->ready_clients.kind = GOIPCI_LIST_READY_CLIENT;
     server->ready_others.kind = GOIPCI_LIST_READY_OTHER;
+    server->held.kind = GOIPCI_LIST_HELD;
     server->warm.kind = GOIPCI_LIST_WARM;
 }
 
@@ -304,6 +324,7 @@ static void dispose(goipc_server *server, goipci_list *phase, goipci_connection 
     goipci_list_remove(phase, connection);
     goipci_list_remove(&server->ready_clients, connection);
     goipci_list_remove(&server->ready_others, connection);
+    goipci_list_remove(&server->held, connection);
     goipci_list_remove(&server->warm, connection);
     goipci_connection_forget(connection);
     goipci_connection_drop(connection);
@@ -330,6 +351,19 @@ static void begin_to_leave(goipc_server *server, goipci_connection *connection, 
     }
 }
 
+static void add_distrust(goipc_server *server, unsigned amount)
+{
+    server->distrust += amount;
+    server->distrust = server->distrust < DISTRUST_MAX ? server->distrust : DISTRUST_MAX;
+}
+
+/* What no peer does that is merely gone or was ended in the middle of a frame. */
+static bool is_breach(goipc_error error)
+{
+    return goipc_error_classify(error) == GOIPC_ERROR_CLASS_PEER &&
+           error != GOIPC_ERROR_DISCONNECTED && error != GOIPC_ERROR_TRUNCATED;
+}
+
 static void count_refusal(goipc_server *server, goipc_error error, int system_error,
                           const char *why)
 {
@@ -343,7 +377,11 @@ static void refuse(goipc_server *server, goipci_connection *connection, goipc_er
                    int system_error)
 {
     count_refusal(server, error, system_error, goipc_error_text(error));
+    if (goipci_handshake_has_worked(connection->session)) {
+        add_distrust(server, 1);
+    }
     goipci_list_remove(&server->handshaking, connection);
+    goipci_list_remove(&server->held, connection);
     begin_to_leave(server, connection, error);
 }
 
@@ -388,6 +426,9 @@ static void lose(goipc_server *server, goipci_connection *connection, goipc_erro
     goipci_list_remove(&server->clients, connection);
     goipci_lock_give(&endpoint->lock);
     atomic_fetch_sub(&server->client_count, 1);
+    if (is_breach(error) && goipc_session_is_encrypted(connection->session)) {
+        add_distrust(server, TRUST_OF_CLIENT + CLIENT_COST);
+    }
     if (error == GOIPC_ERROR_DISCONNECTED || error == GOIPC_ERROR_CLOSED) {
         goipci_endpoint_log(endpoint, GOIPC_LOG_INFO, "client %llu of %s left",
                             (unsigned long long)id, endpoint->address.text);
@@ -432,6 +473,8 @@ static bool admit(goipc_server *server, goipci_connection *connection, goipc_mes
         refuse(server, connection, error, 0);
         return false;
     }
+    server->distrust -=
+        server->distrust < TRUST_OF_CLIENT ? server->distrust : (unsigned)TRUST_OF_CLIENT;
     goipci_connection_open(connection, ++server->last_id);
     goipci_lock_take(&endpoint->lock);
     put_into_table(server, connection);
@@ -449,6 +492,60 @@ static bool admit(goipc_server *server, goipci_connection *connection, goipc_mes
     return true;
 }
 
+/* --- what handshakes cost --------------------------------------------------------------------- */
+
+static bool is_pacing(const goipc_server *server)
+{
+    return server->distrust >= DISTRUST_MIN && server->clients.count > 0;
+}
+
+static uint64_t messages_in(goipc_server *server)
+{
+    return atomic_load_explicit(&server->endpoint.counters.messages_in, memory_order_relaxed);
+}
+
+static bool is_work_due(goipc_server *server)
+{
+    return !is_pacing(server) || messages_in(server) >= server->work_due_count ||
+           server->work_due_ms <= goipci_system_clock_ms();
+}
+
+static void hold_back(goipc_server *server, goipci_connection *connection)
+{
+    goipci_connection_hold_back(connection, true);
+    goipci_list_append(&server->held, connection);
+}
+
+/* Before the poller is asked: it may tell that one of them has gone meanwhile. */
+static void let_held_go_on(goipc_server *server)
+{
+    while (server->held.last != NULL && is_work_due(server)) {
+        goipci_connection *connection = server->held.last;
+
+        goipci_list_remove(&server->held, connection);
+        goipci_connection_hold_back(connection, false);
+        connection->may_work = true;
+        make_ready(server, connection);
+        server->work_due_ms = goipci_system_clock_ms() + PACE_MS;
+        server->work_due_count = messages_in(server) + PACE_MESSAGES;
+    }
+}
+
+/* Says what this turn of a handshake may cost. */
+static void allow_work(goipc_server *server, goipci_connection *connection)
+{
+    goipci_work work = GOIPCI_WORK_ONCE;
+
+    if (connection->peer_ended) {
+        work = GOIPCI_WORK_IN_VAIN;
+        server->work_due_ms = connection->may_work ? 0 : server->work_due_ms; /* the next one's */
+    } else if (!connection->may_work && is_pacing(server)) {
+        work = GOIPCI_WORK_LATER;
+    }
+    connection->may_work = false;
+    goipci_handshake_set_work(connection->session, work);
+}
+
 /* --- accepting -------------------------------------------------------------------------------- */
 
 static void welcome(goipc_server *server, goipci_stream *stream)
@@ -459,19 +556,22 @@ static void welcome(goipc_server *server, goipci_stream *stream)
     goipc_error error =
         goipci_stream_check_peer(stream, &endpoint->options, endpoint->peers, &credentials);
 
-    if (error == GOIPC_ERROR_OK &&
-        ((!has_place(server) && !has_gone_client(server)) ||
-         server->handshaking.count >= (size_t)server->clients_max + PENDING_MAX)) {
-        error = GOIPC_ERROR_RESOURCES;
-    }
     if (error != GOIPC_ERROR_OK) {
         stream->functions->close(stream);
-        if (error == GOIPC_ERROR_CREDENTIALS) {
-            count_refusal(server, error, 0, "its user is not allowed");
-        } else {
-            count_refusal(server, error, 0, "all places are taken");
-        }
+        count_refusal(server, error, 0,
+                      error == GOIPC_ERROR_CREDENTIALS ? "its user is not allowed"
+                                                       : "the system does not tell who it is");
         return;
+    }
+    if (!has_place(server) && !has_gone_client(server)) {
+        stream->functions->close(stream);
+        count_refusal(server, GOIPC_ERROR_RESOURCES, 0, "all places are taken");
+        return;
+    }
+    if (server->handshaking.count >= (size_t)server->clients_max + PENDING_MAX) {
+        /* The oldest has had the most time; to refuse newcomers would let silent ones keep all
+         * others out. */
+        refuse(server, server->handshaking.first, GOIPC_ERROR_RESOURCES, 0);
     }
     error = goipci_connection_new(endpoint, stream, &connection);
     if (error != GOIPC_ERROR_OK) {
@@ -530,6 +630,9 @@ static int64_t next_deadline(const goipc_server *server)
     }
     if (server->leaving.first != NULL && server->leaving.first->deadline_ms < deadline_ms) {
         deadline_ms = server->leaving.first->deadline_ms;
+    }
+    if (server->held.first != NULL && server->work_due_ms < deadline_ms) {
+        deadline_ms = server->work_due_ms;
     }
     return deadline_ms;
 }
@@ -593,6 +696,7 @@ static goipc_error wait_for_work(goipc_server *server, int32_t timeout_ms)
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
+    let_held_go_on(server);
     timeout_ms = has_work(server)
                      ? 0
                      : goipci_timeout_min(timeout_ms, goipci_deadline_left(next_deadline(server)));
@@ -696,6 +800,9 @@ static turn take_turn(goipc_server *server, goipci_connection *connection, goipc
         lose(server, connection, GOIPC_ERROR_CLOSED, 0, message);
         return TURN_LAST_MESSAGE;
     }
+    if (connection->phase == GOIPCI_PHASE_HANDSHAKE) {
+        allow_work(server, connection);
+    }
     error = goipci_connection_next_event(connection, &event, &system_error);
     if (error != GOIPC_ERROR_OK) {
         if (connection->phase == GOIPCI_PHASE_OPEN) {
@@ -768,6 +875,14 @@ static size_t serve_connection(goipc_server *server, goipc_message *message)
     result = take_turn(server, connection, message);
     if (result == TURN_MESSAGE) {
         keep_warm(server, connection);
+    }
+    if (connection->phase == GOIPCI_PHASE_HANDSHAKE &&
+        goipci_handshake_awaits_work(connection->session)) {
+        if (is_pacing(server)) {
+            hold_back(server, connection);
+            return 0;
+        }
+        result = TURN_MORE;
     }
     if (result == TURN_MORE || (result == TURN_MESSAGE && has_more(connection))) {
         make_ready(server, connection);
@@ -1270,6 +1385,8 @@ void goipc_server_close(goipc_server *server)
     }
     goipci_endpoint_evict(&server->endpoint);
     goipci_poller_resume(server->endpoint.poller);
+    goipci_poller_forget_listener(server->endpoint.poller, server->listener,
+                                  &server->listener_known);
     goipci_listener_close(server->listener, true);
     let_all_go(server);
     finish_leaving(server);

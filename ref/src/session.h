@@ -28,6 +28,8 @@ struct goipc_session {
 
     /* Settled by the handshake, constant once CONNECTED has been given. */
     goipci_step step;
+    goipci_work work; /* what to do at an operation on the curve */
+    bool awaits_work; /* one was put off */
     bool encrypted;
     bool has_alternative; /* the shared X starts with a zero byte: two key forms are possible */
     bool has_limit_nonce; /* a client's, on a sealed connection */

@@ -149,6 +149,8 @@ void goipci_poller_forget(goipci_poller *poller, goipci_stream *stream, bool *kn
 GOIPC_MUST_USE goipc_error goipci_poller_watch_listener(goipci_poller *poller,
                                                         goipci_listener *listener, bool on,
                                                         void *context, bool *known);
+/* Before the listener is closed: a forked child may keep it open, and then it would be told of. */
+void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *listener, bool *known);
 
 /* Waits up to `timeout_ms` (0: looks only; GOIPC_FOREVER: without end) until something is ready,
  * and tells of at most `capacity` things. OK with *count 0: the time is over, or it was kicked.
