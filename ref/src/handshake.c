@@ -103,18 +103,16 @@ static goipc_error receive_hello_reply(goipc_session *session, uint8_t *in)
 /* Before each operation on the curve. WOULD_BLOCK: not now; the handshake comes here again. */
 static goipc_error judge_work(goipc_session *session)
 {
-    switch (session->work) {
-    case GOIPCI_WORK_NOW:
-        return GOIPC_ERROR_OK;
-    case GOIPCI_WORK_ONCE:
-        session->work = GOIPCI_WORK_LATER;
-        return GOIPC_ERROR_OK;
-    case GOIPCI_WORK_LATER:
-        return GOIPC_ERROR_WOULD_BLOCK;
-    case GOIPCI_WORK_IN_VAIN:
-        break;
+    if (session->work == GOIPCI_WORK_IN_VAIN) {
+        return GOIPC_ERROR_DISCONNECTED;
     }
-    return GOIPC_ERROR_DISCONNECTED;
+    if (session->work == GOIPCI_WORK_LATER) {
+        return GOIPC_ERROR_WOULD_BLOCK;
+    }
+    if (session->work == GOIPCI_WORK_ONCE) {
+        session->work = GOIPCI_WORK_LATER;
+    }
+    return GOIPC_ERROR_OK;
 }
 
 /* req: KD-001, KD-004 */

@@ -510,6 +510,84 @@ static void test_client_draws_its_pair_while_the_server_does(void)
     EXPECT(drawn[0] == 0 && drawn[1] == 0);
 }
 
+/* A server that is told when it may do what costs, and a peer's reply and key. */
+static goipc_session *told_server(const goipc_crypto *crypto, goipci_work work)
+{
+    goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, crypto, 0);
+    goipc_event event;
+
+    goipci_handshake_set_work(server, work);
+    EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
+    goipc_session_output_consume(server, GOIPC_HELLO_SIZE);
+    return server;
+}
+
+/* Bytes of output after `set` and next_event, which finds nothing to tell. */
+static size_t output_after(goipc_session *server, goipci_work work)
+{
+    const uint8_t *out;
+    size_t size;
+    goipc_event event;
+
+    goipci_handshake_set_work(server, work);
+    EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_NEED_INPUT);
+    goipc_session_output(server, &out, &size);
+    goipc_session_output_consume(server, size);
+    return size;
+}
+
+static void test_work_waits_to_be_allowed(void)
+{
+    static const uint8_t private_key[48] = {[47] = 7};
+    const goipc_crypto *crypto = goipc_crypto_default();
+    goipc_session *server = told_server(crypto, GOIPCI_WORK_LATER);
+    uint8_t key[GOIPC_P384_PUBLIC_SIZE];
+
+    EXPECT(crypto->p384_public(crypto->context, private_key, key) == GOIPC_ERROR_OK);
+    EXPECT(feed(server, (const uint8_t *)"", 1, 1) == GOIPC_ERROR_OK);
+    EXPECT(output_after(server, GOIPCI_WORK_LATER) == 0);
+    EXPECT(goipci_handshake_awaits_work(server) && !goipci_handshake_has_worked(server));
+    EXPECT(output_after(server, GOIPCI_WORK_ONCE) == GOIPC_P384_PUBLIC_SIZE);
+    EXPECT(!goipci_handshake_awaits_work(server) && goipci_handshake_has_worked(server));
+    EXPECT(feed(server, key, sizeof key, sizeof key) == GOIPC_ERROR_OK);
+    EXPECT(output_after(server, GOIPCI_WORK_LATER) == 0); /* that was the one */
+    EXPECT(goipci_handshake_awaits_work(server));
+    EXPECT(output_after(server, GOIPCI_WORK_NOW) ==
+           GOIPC_FRAME_LENGTH_SIZE + GOIPC_SEAL_OVERHEAD + 4);
+    EXPECT(!goipci_handshake_awaits_work(server));
+    goipc_session_free(server);
+}
+
+static void test_one_operation_is_one(void)
+{
+    static const uint8_t private_key[48] = {[47] = 7};
+    const goipc_crypto *crypto = goipc_crypto_default();
+    goipc_session *server = told_server(crypto, GOIPCI_WORK_ONCE);
+    uint8_t reply_and_key[1 + GOIPC_P384_PUBLIC_SIZE] = {0};
+    goipc_event event;
+
+    EXPECT(crypto->p384_public(crypto->context, private_key, reply_and_key + 1) == GOIPC_ERROR_OK);
+    EXPECT(feed(server, reply_and_key, sizeof reply_and_key, SIZE_MAX) == GOIPC_ERROR_OK);
+    EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_NEED_INPUT && goipci_handshake_awaits_work(server));
+    goipc_session_free(server);
+}
+
+static void test_no_work_in_vain(void)
+{
+    goipc_session *server = told_server(NULL, GOIPCI_WORK_IN_VAIN);
+    goipc_event event;
+
+    EXPECT(feed_for_event(server, (const uint8_t *)"\2", 1, 1, &event) ==
+           GOIPC_ERROR_ENCRYPTION); /* why it was refused is still told */
+    goipc_session_free(server);
+    server = told_server(NULL, GOIPCI_WORK_IN_VAIN);
+    EXPECT(feed_for_event(server, (const uint8_t *)"", 1, 1, &event) == GOIPC_ERROR_DISCONNECTED);
+    EXPECT(!goipci_handshake_has_worked(server));
+    goipc_session_free(server);
+}
+
 static void test_sealed_type_zero_and_counts(void)
 {
     goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
@@ -870,6 +948,9 @@ int main(void)
     test_limit_sent_again_is_refused();
     test_invalid_public_keys();
     test_client_draws_its_pair_while_the_server_does();
+    test_work_waits_to_be_allowed();
+    test_one_operation_is_one();
+    test_no_work_in_vain();
     test_sealed_type_zero_and_counts();
     test_key_forms();
     test_neither_key_form();
