@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libgoipc through its public interface: single writes, corked writes, or batches of 512. */
+/* libgoipc through its public interface: single writes (also with spinning reads), corked writes,
+ * or batches of 512. */
 #include "harness.h"
 
 #include <goipc.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_COUNT = 512, CORKED_COUNT = 512, CLIENTS_MAX = 2000 };
+enum { BATCH_COUNT = 512, CORKED_COUNT = 512, CLIENTS_MAX = 2000, SPIN_US = 50 };
 
 struct end {
     goipc_server *server;
@@ -35,6 +36,7 @@ static goipc_options options_of(const bench_options *options)
     const goipc_options made = {
         .encryption = options->encrypted ? GOIPC_ENCRYPTION_REQUIRE : GOIPC_ENCRYPTION_OFF,
         .message_size_max = (uint32_t)options->size_max,
+        .spin_us = strcmp(options->mode, "spin") == 0 ? SPIN_US : 0,
         .crypto = options->crypto != NULL ? goipc_crypto_by_name(options->crypto) : NULL,
     };
 

@@ -525,7 +525,7 @@ static goipc_error look(goipc_client *client, int32_t timeout_ms)
     goipci_ready ready[READY_COUNT];
     size_t count;
     const goipc_error error =
-        goipci_poller_wait(client->endpoint.poller, timeout_ms, ready, READY_COUNT, &count);
+        goipci_endpoint_wait(&client->endpoint, timeout_ms, ready, READY_COUNT, &count);
 
     for (size_t i = 0; i < count; i++) {
         goipci_connection_notice(ready[i].context, ready[i].events);

@@ -14,6 +14,8 @@ enum {
     PEER_USER_COUNT_MAX = 65536,
     REPEAT_PAUSE_MS = 100, /* as the header promises */
     EVICT_TICK_MS = 1,
+    SPIN_MAX_US = 1000000,
+    SPIN_PAUSE_MAX = 63, /* waits in a row without spinning */
 };
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -105,6 +107,9 @@ static const char *judge_options(const goipc_options *options, goipc_role role)
     }
     if (options->write_timeout_ms < GOIPC_NO_WAIT || options->close_timeout_ms < GOIPC_NO_WAIT) {
         return "write_timeout_ms or close_timeout_ms is negative";
+    }
+    if (options->spin_us < 0 || options->spin_us > SPIN_MAX_US) {
+        return "spin_us is negative or above 1,000,000";
     }
     if (options->peers < GOIPC_PEERS_DEFAULT || options->peers > GOIPC_PEERS_LIST) {
         return "peers is not a value of goipc_peers";
@@ -346,6 +351,48 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
     atomic_store(&endpoint->reading, false);
     goipci_endpoint_exit(endpoint);
     return error;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* Looks without sleeping. A spin that found nothing makes the next waits go without, twice as many
+ * each time, so that it costs next to nothing where it does not help. */
+static goipc_error spin(goipci_endpoint *endpoint, int64_t until_us, goipci_ready *ready,
+                        size_t capacity, size_t *count)
+{
+    goipc_error error;
+
+    do {
+        error = goipci_poller_wait(endpoint->poller, 0, ready, capacity, count);
+    } while (error == GOIPC_ERROR_OK && *count == 0 && goipci_system_clock_us() < until_us);
+    endpoint->spin_pause = *count > 0 ? 0 : endpoint->spin_pause * 2 + 1;
+    if (endpoint->spin_pause > SPIN_PAUSE_MAX) {
+        endpoint->spin_pause = SPIN_PAUSE_MAX;
+    }
+    endpoint->spin_rest = endpoint->spin_pause;
+    return error;
+}
+
+goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms, goipci_ready *ready,
+                                 size_t capacity, size_t *count)
+{
+    const int64_t spin_us = endpoint->options.spin_us;
+
+    if (spin_us > 0 && timeout_ms != 0 && endpoint->spin_rest > 0) {
+        endpoint->spin_rest--;
+    } else if (spin_us > 0 && timeout_ms != 0) {
+        const int64_t now_us = goipci_system_clock_us();
+        const bool fits = timeout_ms == GOIPC_FOREVER || spin_us < (int64_t)timeout_ms * 1000;
+        const goipc_error error =
+            spin(endpoint, now_us + (fits ? spin_us : (int64_t)timeout_ms * 1000), ready, capacity,
+                 count);
+
+        if (error != GOIPC_ERROR_OK || *count > 0) {
+            return error;
+        }
+        timeout_ms = fits ? timeout_ms : 0; /* the caller looks at its clock */
+    }
+    return goipci_poller_wait(endpoint->poller, timeout_ms, ready, capacity, count);
 }
 
 void goipci_endpoint_evict(goipci_endpoint *endpoint)

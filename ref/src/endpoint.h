@@ -62,6 +62,8 @@ typedef struct goipci_endpoint {
     atomic_bool reading;
     atomic_bool interrupted;
     atomic_bool corked;
+    uint32_t spin_pause;  /* waits without spinning after the last one that found nothing */
+    uint32_t spin_rest;   /* how many of them are left; both the driving thread's */
     goipc_error repeated; /* what the last read failed with, to slow down loops that ignore it */
     goipci_counters counters;
 } goipci_endpoint;
@@ -88,6 +90,11 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
 void goipci_endpoint_enter_look(goipci_endpoint *endpoint);
 /* Makes everybody leave, and returns when they have. */
 void goipci_endpoint_evict(goipci_endpoint *endpoint);
+
+/* goipci_poller_wait for the driving thread, after spinning if the options say so. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms,
+                                                goipci_ready *ready, size_t capacity,
+                                                size_t *count);
 
 /* Whether this is the process that made the endpoint. Errors: FORKED. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint);

@@ -703,7 +703,7 @@ static goipc_error wait_for_work(goipc_server *server, int32_t timeout_ms)
     /* A full answer may hide a client behind many others. The poller goes round: it does not name
      * anybody twice before it has named all. */
     for (int i = 0; i < LOOK_COUNT_MAX; i++) {
-        error = goipci_poller_wait(server->endpoint.poller, timeout_ms, ready, READY_COUNT, &count);
+        error = goipci_endpoint_wait(&server->endpoint, timeout_ms, ready, READY_COUNT, &count);
         if (error != GOIPC_ERROR_OK) {
             return error;
         }

@@ -12,6 +12,8 @@ GOIPC_MUST_USE goipc_error goipci_system_random(uint8_t *out, size_t size);
 
 /* Milliseconds on a clock that never goes back and that setting the time does not move. */
 int64_t goipci_system_clock_ms(void);
+/* Microseconds on the same clock. */
+int64_t goipci_system_clock_us(void);
 
 /* The identity of this process, compared to notice a fork. */
 int64_t goipci_system_process(void);

@@ -45,14 +45,19 @@ goipc_error goipci_system_random(uint8_t *out, size_t size)
     return GOIPC_ERROR_OK;
 }
 
-int64_t goipci_system_clock_ms(void)
+int64_t goipci_system_clock_us(void)
 {
     struct timespec now;
     const int result = clock_gettime(CLOCK_MONOTONIC, &now);
 
     assert(result == 0); /* POSIX names no error that this call could meet */
     (void)result;
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t goipci_system_clock_ms(void)
+{
+    return goipci_system_clock_us() / 1000;
 }
 
 /* How many forks lie between the first process that asked and this one. Looked at with every write

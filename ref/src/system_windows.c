@@ -31,7 +31,7 @@ goipc_error goipci_system_random(uint8_t *out, size_t size)
 
 /* GetTickCount64 steps by up to 16 ms, longer than the first retries of a client wait: the
  * performance counter it is, which cannot fail since Windows XP. */
-int64_t goipci_system_clock_ms(void)
+int64_t goipci_system_clock_us(void)
 {
     LARGE_INTEGER frequency;
     LARGE_INTEGER now;
@@ -41,10 +41,14 @@ int64_t goipci_system_clock_ms(void)
     assert(has_frequency && has_now && frequency.QuadPart > 0);
     (void)has_frequency;
     (void)has_now;
-    /* In two parts: the counter times 1,000 would overflow after 29 years at 10 MHz, but after 29
-     * weeks at 500 MHz. */
-    return now.QuadPart / frequency.QuadPart * 1000 +
-           now.QuadPart % frequency.QuadPart * 1000 / frequency.QuadPart;
+    /* In two parts: the counter times 1,000,000 would overflow after 11 days at 10 MHz. */
+    return now.QuadPart / frequency.QuadPart * 1000000 +
+           now.QuadPart % frequency.QuadPart * 1000000 / frequency.QuadPart;
+}
+
+int64_t goipci_system_clock_ms(void)
+{
+    return goipci_system_clock_us() / 1000;
 }
 
 int64_t goipci_system_process(void)

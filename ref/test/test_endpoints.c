@@ -921,6 +921,8 @@ static void test_bad_configurations(void)
         {.handshake_timeout_ms = GOIPC_NO_WAIT},
         {.write_timeout_ms = -3},
         {.close_timeout_ms = -3},
+        {.spin_us = -1},
+        {.spin_us = 1000001},
         {.peers = (goipc_peers)4},
         {.peers = GOIPC_PEERS_LIST, .peer_users = NULL, .peer_user_count = 1},
         {.peers = GOIPC_PEERS_LIST, .peer_users = nobody, .peer_user_count = SIZE_MAX},
