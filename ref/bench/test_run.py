@@ -5,10 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import judge
+import measure
+import plan
 import pytest
+import report
 import run
+from judge import Figures, Target
+from measure import Bench, ContestantError, Measurement
+from plan import KIB, MIB, Contestant, Workload
 from rich.progress import Progress
-from run import KIB, MIB, Bench, Contestant, ContestantError, Figures, Measurement, Target, Workload
 
 ROW_KEYS = {
     "workload",
@@ -95,7 +101,7 @@ def test_targets(measured: float | None, at_most: bool, met: bool) -> None:
 
 
 def test_what_was_not_measured_is_not_met() -> None:
-    judged = run.targets(Figures([]))
+    judged = judge.targets(Figures([]))
     assert len(judged) >= 16
     assert not any(target.met for target in judged)
 
@@ -105,7 +111,7 @@ def test_memory_of_an_idle_client() -> None:
         measurement("goipc", [1], "roundtrip", rss_server_kib=3000),
         measurement("goipc", [1], "roundtrip", clients=1000, rss_server_kib=5000),
     )
-    assert run.idle_client_kib(figures, "goipc") == 2
+    assert judge.idle_client_kib(figures, "goipc") == 2
 
 
 def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
@@ -114,14 +120,14 @@ def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
         measurement("socket sealed", [1], size=MIB),
         measurement("evp", [9], size=MIB, seal_s=2, open_s=3),
     )
-    assert run.large_encrypted(figures) == pytest.approx(0.75)
+    assert judge.large_encrypted(figures) == pytest.approx(0.75)
     # Seal, open, and 1/2 + 1/4 of a second of the socket's both sides, on two processors.
-    assert run.large_encrypted_possible(figures, 2) == pytest.approx(3 / (5.75 / 2))
+    assert judge.large_encrypted_possible(figures, 2) == pytest.approx(3 / (5.75 / 2))
 
 
 @pytest.mark.parametrize(("size", "text"), [(64, "64 B"), (KIB, "1 KiB"), (3 * MIB, "3 MiB"), (KIB + 1, "1025 B")])
 def test_sizes(size: int, text: str) -> None:
-    assert run.size_text(size) == text
+    assert plan.size_text(size) == text
 
 
 def test_a_plot_names_every_contestant(tmp_path) -> None:
@@ -131,7 +137,7 @@ def test_a_plot_names_every_contestant(tmp_path) -> None:
         for size in (64, KIB, MIB)
     ]
     picture = tmp_path / "plot.svg"
-    run.plot(rows, picture)
+    report.plot(rows, picture)
     text = picture.read_text(encoding="utf-8")
     assert text.startswith("<svg")
     assert ">goipc<" in text and ">socket<" in text
@@ -151,17 +157,17 @@ WORKS = """echo '{"messages": 10, "seconds": 1, "cpu_client_s": 1, "cpu_server_s
 
 
 def test_a_contestant_that_hangs_is_named_and_left_behind_by_nobody(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(measure, "TIMEOUT_S", 0.5)
     hanging = a_program(tmp_path, "hanging", "sleep 1000 & echo $! > " + str(tmp_path / "child") + "\nwait\n")
     with pytest.raises(ContestantError, match="hanging oneway 64 5 clients=10: no end after 1.1 s"):
-        run.execute(hanging.command("oneway", 64, 5, 10))
+        measure.execute(hanging.command("oneway", 64, 5, 10))
     child = int((tmp_path / "child").read_text(encoding="utf-8"))
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
 
 
 def test_the_run_goes_on_without_who_fails(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "count_syscalls", lambda *_: None)
+    monkeypatch.setattr(measure, "count_syscalls", lambda *_: None)
     known = {
         "good": a_program(tmp_path, "good", WORKS),
         "crashing": a_program(tmp_path, "crashing", "echo no such thing >&2; exit 3\n"),
@@ -176,11 +182,11 @@ def test_the_run_goes_on_without_who_fails(tmp_path, monkeypatch) -> None:
 
 
 def test_without_time_there_are_fewer_rounds_and_the_run_says_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "count_syscalls", lambda *_: None)
+    monkeypatch.setattr(measure, "count_syscalls", lambda *_: None)
     with Progress(disable=True) as progress:
         bench = Bench({"good": a_program(tmp_path, "good", WORKS)}, 9, 0.1, 0, progress)
         (made,) = bench.measure([Workload("oneway", 64, ("good",))])
-    assert len(made.runs) == run.ROUNDS_MIN
+    assert len(made.runs) == measure.ROUNDS_MIN
     assert bench.troubles == ["one way 64 B: 3 rounds of 9, for want of time"]
 
 
@@ -202,12 +208,12 @@ def result() -> dict:
 
 def test_the_document_has_every_table_and_keeps_what_stands_around(tmp_path) -> None:
     path = tmp_path / "performance.md"
-    path.write_text(f"# Head\n\n{run.BEGIN}\nold\n{run.END}\n\nTail\n", encoding="utf-8")
+    path.write_text(f"# Head\n\n{report.BEGIN}\nold\n{report.END}\n\nTail\n", encoding="utf-8")
     for _ in range(2):  # a second time, it replaces what the first has written
-        run.write_document(result(), path)
+        report.write_document(result(), path)
         text = path.read_text(encoding="utf-8")
-        assert text.startswith(f"# Head\n\n{run.BEGIN}\n") and text.endswith(f"{run.END}\n\nTail\n")
-        assert "\nold\n" not in text and text.count(run.BEGIN) == 1
+        assert text.startswith(f"# Head\n\n{report.BEGIN}\n") and text.endswith(f"{report.END}\n\nTail\n")
+        assert "\nold\n" not in text and text.count(report.BEGIN) == 1
     assert "| one way 1 MiB encrypted (openssl): rate / min(socket, EVP) | >= 0.85 | 0.75 | **missed** |" in text
     assert "on 2 processors that allows at best 1.04 of the slower" in text
     assert "| 64 B: goipc | 10.0 | 20.0 | - |" in text
@@ -219,10 +225,10 @@ def test_a_document_without_marks_is_left_alone(tmp_path) -> None:
     path = tmp_path / "performance.md"
     path.write_text("# Head\n", encoding="utf-8")
     with pytest.raises(ValueError, match="performance.md: no"):
-        run.write_document(result(), path)
+        report.write_document(result(), path)
     assert path.read_text(encoding="utf-8") == "# Head\n"
 
 
 def test_the_real_document_has_its_marks() -> None:
     text = run.DOCUMENT.read_text(encoding="utf-8")
-    assert text.count(run.BEGIN) == 1 and text.index(run.BEGIN) < text.index(run.END)
+    assert text.count(report.BEGIN) == 1 and text.index(report.BEGIN) < text.index(report.END)

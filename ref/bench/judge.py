@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Holds what was measured against the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plan import MIB
+
+
+@dataclass(frozen=True)
+class Target:
+    text: str
+    wanted: float
+    measured: float | None
+    at_most: bool
+
+    @property
+    def met(self) -> bool:
+        if self.measured is None:
+            return False
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+
+class Figures:
+    """Looks rows up by workload and name."""
+
+    def __init__(self, rows: list[dict]):
+        self.by_key = {(row["workload"], row["size"], row["clients"] - 1, row["contestant"]): row for row in rows}
+
+    def get(self, kind: str, size: int, name: str, clients: int = 0) -> dict | None:
+        return self.by_key.get((kind, size, clients, name))
+
+    def time_ratio(
+        self, kind: str, size: int, name: str, other: str, clients: int = 0, other_clients: int | None = None
+    ) -> float | None:
+        """How many times as long `name` takes as `other`."""
+        mine = self.get(kind, size, name, clients)
+        theirs = self.get(kind, size, other, clients if other_clients is None else other_clients)
+        if mine is None or theirs is None:
+            return None
+        if kind == "roundtrip":
+            return mine["round_trip_us_p50"] / theirs["round_trip_us_p50"]
+        return theirs["messages_per_s"] / mine["messages_per_s"]
+
+    def rate_ratio(self, kind: str, size: int, name: str, other: str) -> float | None:
+        ratio = self.time_ratio(kind, size, name, other)
+        return None if ratio is None else 1 / ratio
+
+
+def busier_over_cipher(figures: Figures, name: str, cipher: str, both: bool) -> float | None:
+    """CPU time of the busier side over the bare cipher: seal and open, or the slower of the two."""
+    mine, bare = figures.get("oneway", 64, name), figures.get("oneway", 64, cipher)
+    if mine is None or bare is None:
+        return None
+    return mine["cpu_us_per_message"] / (sum if both else max)((bare["seal_us"], bare["open_us"]))
+
+
+def large_encrypted_rows(figures: Figures) -> tuple[dict, dict, dict] | None:
+    rows = tuple(figures.get("oneway", MIB, name) for name in ("goipc openssl", "socket sealed", "evp"))
+    return None if None in rows else rows
+
+
+def large_encrypted_limit_us(socket: dict, cipher: dict) -> float:
+    """The time of a message at min(bare socket, the cipher's rate on one thread)."""
+    return max(1e6 / socket["messages_per_s"], cipher["seal_us"], cipher["open_us"])
+
+
+def large_encrypted(figures: Figures) -> float | None:
+    """The rate over that limit."""
+    rows = large_encrypted_rows(figures)
+    if rows is None:
+        return None
+    mine, socket, cipher = rows
+    return large_encrypted_limit_us(socket, cipher) * mine["messages_per_s"] / 1e6
+
+
+def large_encrypted_possible(figures: Figures, processors: int) -> float | None:
+    """What that ratio could be at best: the bare cipher's and the bare socket's work, both sides, spread
+    evenly over all processors, and nothing else."""
+    rows = large_encrypted_rows(figures)
+    if rows is None:
+        return None
+    _, socket, cipher = rows
+    work_us = cipher["seal_us"] + cipher["open_us"] + socket["cpu_us_per_message_both"]
+    return large_encrypted_limit_us(socket, cipher) / (work_us / processors)
+
+
+def idle_client_kib(figures: Figures, name: str) -> float | None:
+    crowded = figures.get("roundtrip", 64, name, 1000)
+    alone = figures.get("roundtrip", 64, name)
+    if crowded is None or alone is None:
+        return None
+    return (crowded["rss_kib"] - alone["rss_kib"]) / 1000
+
+
+def targets(figures: Figures) -> list[Target]:
+    f = figures
+    batch, cork = f.get("oneway", 64, "goipc batch"), f.get("oneway", 64, "goipc cork")
+    return [
+        Target("round trip 64 B plain / bare socket", 1.10, f.time_ratio("roundtrip", 64, "goipc", "socket"), True),
+        Target("golang-ipc / round trip 64 B plain", 25, f.time_ratio("roundtrip", 64, "golang-ipc", "goipc"), False),
+        Target(
+            "one way 64 B plain, single writes: rate / bare socket",
+            0.90,
+            f.rate_ratio("oneway", 64, "goipc", "socket"),
+            False,
+        ),
+        Target(
+            "one way 64 B plain, batch: rate / ZeroMQ", 3, f.rate_ratio("oneway", 64, "goipc batch", "zeromq"), False
+        ),
+        Target(
+            "one way 64 B plain, batch: rate / golang-ipc",
+            100,
+            f.rate_ratio("oneway", 64, "goipc batch", "golang-ipc"),
+            False,
+        ),
+        Target(
+            "one way 64 B plain, batch: ns of CPU per message, busier side",
+            60,
+            batch and batch["cpu_us_per_message"] * 1e3,
+            True,
+        ),
+        Target(
+            "one way 64 B plain, corked: ns of CPU per message, busier side",
+            60,
+            cork and cork["cpu_us_per_message"] * 1e3,
+            True,
+        ),
+        Target("one way 1 MiB plain: rate / bare socket", 0.90, f.rate_ratio("oneway", MIB, "goipc", "socket"), False),
+        Target(
+            "one way 64 B encrypted (openssl), batch: rate / golang-ipc",
+            20,
+            f.rate_ratio("oneway", 64, "goipc openssl batch", "golang-ipc encrypted"),
+            False,
+        ),
+        Target(
+            "the same: CPU of the busier side / bare EVP seal + open",
+            1.35,
+            busier_over_cipher(f, "goipc openssl batch", "evp", True),
+            True,
+        ),
+        Target("one way 1 MiB encrypted (openssl): rate / min(socket, EVP)", 0.85, large_encrypted(f), False),
+        Target(
+            "one way 64 B encrypted (tomcrypt): CPU of the busier side / bare seal or open",
+            1.25,
+            busier_over_cipher(f, "goipc tomcrypt batch", "tomcrypt", False),
+            True,
+        ),
+        Target(
+            "handshake (openssl) / key generation and agreement alone",
+            1.2,
+            f.time_ratio("handshake", 0, "goipc openssl", "evp"),
+            True,
+        ),
+        Target(
+            "handshake (tomcrypt) / key generation and agreement alone",
+            1.2,
+            f.time_ratio("handshake", 0, "goipc tomcrypt batch", "tomcrypt"),
+            True,
+        ),
+        Target("idle client, plain: KiB", 4, idle_client_kib(f, "goipc"), True),
+        Target("idle client, encrypted (openssl): KiB", 8, idle_client_kib(f, "goipc openssl"), True),
+        Target(
+            "round trip with 1,000 idle clients / with none",
+            1.1,
+            f.time_ratio("roundtrip", 64, "goipc", "goipc", 1000, 0),
+            True,
+        ),
+    ]

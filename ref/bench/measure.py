@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""Runs the contestants, in turn and within a budget of time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plan import KIB, MIB, Contestant, Workload
+from rich.progress import Progress
+
+TIMEOUT_S = 20  # of one run, which is meant to take less than a second
+TIMEOUT_PER_CLIENT_S = 0.06  # on top: each idle client shakes hands first
+ROUNDS_MIN = 3
+
+
+@dataclass
+class Measurement:
+    """All runs of one contestant in one workload."""
+
+    workload: Workload
+    contestant: Contestant
+    count: int
+    runs: list[dict] = field(default_factory=list)
+    syscalls_per_message: float | None = None
+
+    def median(self, key: str) -> float | None:
+        values = [run[key] for run in self.runs if key in run]
+        return statistics.median(values) if values else None
+
+    @property
+    def seconds_per_message(self) -> float:
+        return statistics.median(run["seconds"] / run["messages"] for run in self.runs)
+
+    def us_per_message(self, *keys: str, total=sum) -> float | None:
+        """The median of what the keys, in seconds, come to for one message."""
+        values = [total(run[key] for key in keys) / run["messages"] * 1e6 for run in self.runs if keys[0] in run]
+        return statistics.median(values) if values else None
+
+    def row(self, limit: Measurement | None) -> dict:
+        per_message = self.seconds_per_message
+        ratio = limit.seconds_per_message / per_message if limit else None
+        switches = statistics.median(
+            (run.get("switches_client", 0) + run.get("switches_server", 0)) / run["messages"] for run in self.runs
+        )
+        return {
+            "workload": self.workload.kind,
+            "contestant": self.contestant.name,
+            "crypto": self.contestant.crypto or None,
+            "encrypted": self.contestant.encrypted,
+            "size": self.workload.size,
+            "clients": self.workload.clients + 1,
+            "messages_per_s": 1 / per_message,
+            "bytes_per_s": self.workload.size / per_message,
+            "round_trip_us_p50": self.median("p50_us"),
+            "round_trip_us_p99": self.median("p99_us"),
+            "cpu_us_per_message": self.us_per_message("cpu_client_s", "cpu_server_s", total=max),
+            "cpu_us_per_message_both": self.us_per_message("cpu_client_s", "cpu_server_s"),
+            "seal_us": self.us_per_message("seal_s"),
+            "open_us": self.us_per_message("open_s"),
+            "rounds": len(self.runs),
+            "switches_per_message": switches,
+            "syscalls_per_message": self.syscalls_per_message,
+            "rss_kib": self.median("rss_server_kib"),
+            "ratio_to_limit": ratio,
+        }
+
+
+class ContestantError(Exception):
+    """A contestant that crashed, hung or said nothing: the run goes on without it."""
+
+
+def attempt(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """One run in a process group of its own, of which nothing stays behind."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        out, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
+
+
+def execute(command: list[str]) -> dict:
+    words = " ".join([Path(command[0]).name, *command[1:]])
+    clients = sum(int(word.removeprefix("clients=")) for word in command if word.startswith("clients="))
+    timeout_s = TIMEOUT_S + clients * TIMEOUT_PER_CLIENT_S
+    try:
+        finished = attempt(command, timeout_s)
+    except subprocess.TimeoutExpired:
+        raise ContestantError(f"{words}: no end after {timeout_s:g} s") from None
+    if finished.returncode != 0 or not finished.stdout.strip():
+        raise ContestantError(f"{words}: {finished.stderr.strip() or f'exit status {finished.returncode}'}")
+    return json.loads(finished.stdout.strip().splitlines()[-1])
+
+
+def calibrate(contestant: Contestant, workload: Workload, seconds: float) -> int:
+    """How many messages take about `seconds`."""
+    count = 20
+    while True:
+        run = execute(contestant.command(workload.kind, workload.size, count, workload.clients))
+        if run["seconds"] >= seconds / 8 or count >= 20_000_000:
+            wanted = count * seconds / max(run["seconds"], 1e-9)
+            return max(10, min(int(wanted), 20_000_000, (2 << 30) // max(workload.size, 1)))
+        count *= 8
+
+
+def count_syscalls(contestant: Contestant, workload: Workload) -> float | None:
+    """System calls of both sides per message: the difference of two runs that differ in length only."""
+    if shutil.which("strace") is None:
+        return None
+    counts = (200, 1200)
+    totals = []
+    for count in counts:
+        with tempfile.NamedTemporaryFile() as out:
+            command = contestant.command(workload.kind, workload.size, count, workload.clients)
+            try:
+                finished = attempt(["strace", "-f", "-c", "-U", "calls,name", "-o", out.name, *command], TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                return None
+            if finished.returncode != 0:
+                return None
+            lines = Path(out.name).read_text(encoding="utf-8").splitlines()
+        totals.append(sum(int(match[1]) for line in lines if (match := re.match(r"\s*(\d+)\s+(?!total)\S+$", line))))
+    return (totals[1] - totals[0]) / (counts[1] - counts[0])
+
+
+class Bench:
+    """One run of everything, within a budget of time: late workloads get fewer rounds, never none."""
+
+    def __init__(self, known: dict[str, Contestant], rounds: int, seconds: float, budget_s: float, progress: Progress):
+        self.known = known
+        self.rounds = rounds
+        self.seconds = seconds
+        self.progress = progress
+        self.start_s = time.monotonic()
+        self.budget_s = budget_s
+        self.troubles: list[str] = []
+        self.task = progress.add_task("bench")
+
+    def here(self, workload: Workload) -> list[tuple[Workload, Contestant]]:
+        """Who runs, those beside it among them."""
+        return [
+            (one, self.known[name])
+            for one in (workload, *workload.beside)
+            for name in one.contestants
+            if name in self.known
+        ]
+
+    def step(self, workload: Workload, contestant: Contestant) -> None:
+        self.progress.update(self.task, advance=1, description=f"{workload.label}: {contestant.name}")
+
+    def run_once(self, measurement: Measurement) -> None:
+        workload, contestant = measurement.workload, measurement.contestant
+        self.step(workload, contestant)
+        try:
+            measurement.runs.append(
+                execute(contestant.command(workload.kind, workload.size, measurement.count, workload.clients))
+            )
+        except ContestantError as error:
+            self.troubles.append(f"{contestant.name}, {workload.label}: {error}")
+
+    def begin(self, workload: Workload, contestant: Contestant) -> Measurement | None:
+        self.step(workload, contestant)
+        try:
+            return Measurement(workload, contestant, calibrate(contestant, workload, self.seconds))
+        except ContestantError as error:
+            self.troubles.append(f"{contestant.name}, {workload.label}: left out: {error}")
+            return None
+
+    def measure_workload(self, workload: Workload, until_s: float) -> list[Measurement]:
+        here = [made for one in self.here(workload) if (made := self.begin(*one)) is not None]
+        for index in range(self.rounds):
+            if index >= ROUNDS_MIN and time.monotonic() > until_s:
+                self.troubles.append(f"{workload.label}: {index} rounds of {self.rounds}, for want of time")
+                break
+            # Alternating order, so that no contestant always runs in the other's warmth.
+            for one in here if index % 2 == 0 else reversed(here):
+                if len(one.runs) == index:  # whoever failed once is not waited for again
+                    self.run_once(one)
+        for one in here:
+            self.step(one.workload, one.contestant)
+            if (
+                one.workload.size <= 64 * KIB
+                and one.workload.kind != "handshake"
+                and not one.workload.clients
+                and "crypto" not in Path(one.contestant.program).name
+            ):
+                one.syscalls_per_message = count_syscalls(one.contestant, one.workload)
+        return [one for one in here if one.runs]
+
+    def measure(self, workload_list: list[Workload]) -> list[Measurement]:
+        shares = [len(self.here(workload)) for workload in workload_list]
+        self.progress.update(self.task, total=(self.rounds + 2) * sum(shares))
+        made: list[Measurement] = []
+        for index, workload in enumerate(workload_list):
+            # Each may use its share of the budget, and what those before it left of theirs.
+            part = sum(shares[: index + 1]) / max(1, sum(shares))
+            made += self.measure_workload(workload, self.start_s + self.budget_s * part)
+        return made
+
+
+# --- growth ---------------------------------------------------------------------------------------
+
+
+def growth(known: dict[str, Contestant], seconds: float) -> list[tuple[str, list[float], float]]:
+    """Three decades of each quantity; the exponent of time per unit over it, 0 where it is flat."""
+    single, batch = known["goipc"], known["goipc batch"]
+
+    def slope(points: list[tuple[float, float]]) -> float:
+        xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
+        mx, my = statistics.mean(xs), statistics.mean(ys)
+        return sum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / sum((x - mx) ** 2 for x in xs)
+
+    def best(command: list[str]) -> dict:
+        return min((execute(command) for _ in range(3)), key=lambda run: run["seconds"])
+
+    made = []
+    counts = [
+        (n, best(batch.command("oneway", 64, n))["seconds"] / n)
+        for n in (10_000, 100_000, 1_000_000, 10_000_000 if seconds > 0.2 else 3_000_000)
+    ]
+    made.append(("ns per message over message count", [y * 1e9 for _, y in counts], slope(counts[1:])))
+    sizes = []
+    for size in (3 * KIB, 30 * KIB, 300 * KIB, 3 * MIB):
+        count = max(64, (512 if seconds > 0.2 else 128) * MIB // size)
+        sizes.append((size, best(single.command("oneway", size, count))["seconds"] / count / size))
+    made.append(("ns per byte over message size", [y * 1e9 for _, y in sizes], slope(sizes)))
+    clients = [(n, best(single.command("roundtrip", 64, 2000, n))["p50_us"]) for n in (1, 10, 100, 1000)]
+    made.append(("us per round trip over idle clients", [y for _, y in clients], slope(clients)))
+    return made
