@@ -193,6 +193,7 @@ static void serve_many(const bench_options *options)
 int main(int argc, char **argv)
 {
     static const bench_contestant contestant = {
+        .suffix = ".sock",
         .serve = serve,
         .connect = connect_to,
         .send = send_message,

@@ -269,6 +269,7 @@ static void serve_many(const bench_options *options)
 int main(int argc, char **argv)
 {
     static const bench_contestant contestant = {
+        .suffix = ".bare",
         .serve = serve,
         .connect = connect_to,
         .send = send_message,

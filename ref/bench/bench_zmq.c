@@ -79,6 +79,7 @@ static void close_end(void *context)
 int main(int argc, char **argv)
 {
     static const bench_contestant contestant = {
+        .suffix = ".zmq",
         .serve = serve,
         .connect = connect_to,
         .send = send_message,

@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* wait4 with -std=c11 */
 #include "harness.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,9 @@ struct usage {
     long rss_kib;
 };
 
+/* No figure: printed as null. */
+enum { UNKNOWN = -1 };
+
 /* What the serving process tells the measuring one when a run is over. */
 struct report {
     struct usage before;
@@ -33,6 +37,7 @@ struct run {
     size_t size;
     size_t count;
     uint8_t *data;
+    pid_t child;
     int to_parent[2]; /* reports of the serving process */
 };
 
@@ -61,17 +66,21 @@ static double now_s(void)
 }
 
 /* What is resident now, not the most there ever was, which a child inherits from its parent. */
-static long resident_kib(void)
+static long resident_kib(pid_t process)
 {
+    char path[64];
     long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
+    FILE *file;
 
-    if (file != NULL) {
-        if (fscanf(file, "%*d %ld", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(file);
+    snprintf(path, sizeof path, "/proc/%ld/statm", (long)process);
+    file = fopen(path, "r");
+    if (file == NULL) {
+        return UNKNOWN;
     }
+    if (fscanf(file, "%*d %ld", &pages) != 1) {
+        bench_fail(path);
+    }
+    fclose(file);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
@@ -84,9 +93,67 @@ static struct usage usage_now(void)
     now.cpu_s = (double)(spent.ru_utime.tv_sec + spent.ru_stime.tv_sec) +
                 (double)(spent.ru_utime.tv_usec + spent.ru_stime.tv_usec) * 1e-6;
     now.switches = spent.ru_nvcsw + spent.ru_nivcsw;
-    now.rss_kib = resident_kib();
+    now.rss_kib = resident_kib(getpid());
     return now;
 }
+
+#ifdef __linux__
+/* The switches of all threads that a process has. */
+static long switches_of(pid_t process)
+{
+    char path[64], line[128];
+    long total = 0, one;
+    struct dirent *entry;
+    DIR *tasks;
+
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)process);
+    tasks = opendir(path);
+    if (tasks == NULL) {
+        bench_fail(path);
+    }
+    while ((entry = readdir(tasks)) != NULL) {
+        FILE *file;
+
+        snprintf(path, sizeof path, "/proc/%ld/task/%.20s/status", (long)process, entry->d_name);
+        file = fopen(path, "r");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+            if (sscanf(line, "voluntary_ctxt_switches: %ld", &one) == 1 ||
+                sscanf(line, "nonvoluntary_ctxt_switches: %ld", &one) == 1) {
+                total += one;
+            }
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    closedir(tasks);
+    return total;
+}
+
+/* The same of the serving process, which runs on and cannot tell. */
+static struct usage usage_of(pid_t process)
+{
+    struct usage now;
+    struct timespec spent;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &spent) != 0) {
+        bench_fail("the serving process ended");
+    }
+    now.cpu_s = (double)spent.tv_sec + (double)spent.tv_nsec * 1e-9;
+    now.switches = switches_of(process);
+    now.rss_kib = resident_kib(process);
+    return now;
+}
+#else
+static struct usage usage_of(pid_t process)
+{
+    const struct usage unknown = {UNKNOWN, UNKNOWN, UNKNOWN};
+
+    (void)process;
+    return unknown;
+}
+#endif
 
 /* --- both sides --------------------------------------------------------------------------------
  */
@@ -192,22 +259,44 @@ static struct report hear(const struct run *run)
     return report;
 }
 
-static void print_result(const struct run *run, double seconds, const struct report *client,
-                         const struct report *server, const double *latencies, size_t kept)
+static void print_figure(const char *key, double value, bool known, int digits)
 {
-    printf("{\"messages\": %zu, \"seconds\": %.9f, \"cpu_client_s\": %.6f, \"cpu_server_s\": %.6f, "
-           "\"switches_client\": %ld, \"switches_server\": %ld, \"rss_client_kib\": %ld, "
-           "\"rss_server_kib\": %ld, \"rss_server_before_kib\": %ld",
-           run->count, seconds, client->after.cpu_s - client->before.cpu_s,
-           server->after.cpu_s - server->before.cpu_s,
-           client->after.switches - client->before.switches,
-           server->after.switches - server->before.switches, client->after.rss_kib,
-           server->after.rss_kib, server->before.rss_kib);
+    if (known) {
+        printf(", \"%s\": %.*f", key, digits, value);
+    } else {
+        printf(", \"%s\": null", key);
+    }
+}
+
+static void print_side(const char *side, const struct report *of)
+{
+    const bool known = of->after.cpu_s >= 0;
+    char key[40];
+
+    snprintf(key, sizeof key, "cpu_%s_s", side);
+    print_figure(key, of->after.cpu_s - of->before.cpu_s, known, 6);
+    snprintf(key, sizeof key, "switches_%s", side);
+    print_figure(key, (double)(of->after.switches - of->before.switches), known, 0);
+    snprintf(key, sizeof key, "rss_%s_before_kib", side);
+    print_figure(key, (double)of->before.rss_kib, of->before.rss_kib >= 0, 0);
+    snprintf(key, sizeof key, "rss_%s_kib", side);
+    print_figure(key, (double)of->after.rss_kib, of->after.rss_kib >= 0, 0);
+}
+
+static void print_result(const struct run *run, double seconds, const struct report *client,
+                         const struct report *server)
+{
+    printf("{\"messages\": %zu, \"seconds\": %.9f", run->count, seconds);
+    print_side("client", client);
+    print_side("server", server);
+}
+
+static void print_latencies(const double *latencies, size_t kept)
+{
     if (kept > 0) {
         printf(", \"p50_us\": %.3f, \"p99_us\": %.3f", latencies[kept / 2],
                latencies[kept * 99 / 100]);
     }
-    printf("}\n");
 }
 
 static void measure_messages(const struct run *run)
@@ -238,28 +327,42 @@ static void measure_messages(const struct run *run)
     client.after = usage_now();
     server = hear(run);
     send_one(run, end, 1);
-    print_result(run, seconds, &client, &server, latencies, kept);
+    print_result(run, seconds, &client, &server);
+    print_latencies(latencies, kept);
+    printf("}\n");
     run->contestant->close(end);
     free(latencies);
 }
 
 static void measure_handshakes(const struct run *run)
 {
-    struct report client, server = {{0, 0, 0}, {0, 0, 0}};
-    double start;
+    struct report client, server;
+    double start, seconds;
 
     run->contestant->connect_once(&run->options);
+    server.before = usage_of(run->child);
     client.before = usage_now();
     start = now_s();
     for (size_t i = 0; i < run->count; i++) {
         run->contestant->connect_once(&run->options);
     }
+    seconds = now_s() - start;
     client.after = usage_now();
-    print_result(run, now_s() - start, &client, &server, NULL, 0);
+    server.after = usage_of(run->child);
+    print_result(run, seconds, &client, &server);
+    printf("}\n");
 }
 
 /* --- the program --------------------------------------------------------------------------------
  */
+
+static char socket_path[128];
+
+/* However the run ends: a server that is killed leaves its socket behind. */
+static void remove_socket(void)
+{
+    unlink(socket_path);
+}
 
 static void read_option(bench_options *options, const char *argument)
 {
@@ -282,7 +385,6 @@ int bench_main(int argc, char **argv, const bench_contestant *contestant)
     static char name[64];
     struct run run = {.contestant = contestant, .options = {.name = name, .mode = "single"}};
     bool handshakes;
-    pid_t child;
 
     if (argc < 4) {
         fprintf(stderr, "usage: %s oneway|back|roundtrip|handshake SIZE COUNT [key=value ...]\n",
@@ -304,8 +406,8 @@ int bench_main(int argc, char **argv, const bench_contestant *contestant)
     }
     memset(run.data, 0x5a, run.size + 1);
     signal(SIGPIPE, SIG_IGN);
-    child = fork();
-    if (child == 0) {
+    run.child = fork();
+    if (run.child == 0) {
         if (handshakes) {
             contestant->serve_many(&run.options);
         } else {
@@ -313,13 +415,15 @@ int bench_main(int argc, char **argv, const bench_contestant *contestant)
         }
         _exit(0);
     }
+    snprintf(socket_path, sizeof socket_path, "/tmp/%s%s", name, contestant->suffix);
+    atexit(remove_socket);
     if (handshakes) {
         measure_handshakes(&run);
-        kill(child, SIGTERM);
+        kill(run.child, SIGTERM);
     } else {
         measure_messages(&run);
     }
-    waitpid(child, NULL, 0);
+    waitpid(run.child, NULL, 0);
     free(run.data);
     return 0;
 }

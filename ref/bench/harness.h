@@ -19,6 +19,7 @@ typedef struct bench_options {
 } bench_options;
 
 typedef struct bench_contestant {
+    const char *suffix; /* its socket is /tmp/NAME and this */
     /* The side that listens; it may be opened before or after the other. Both end the process with
      * a message on failure: a benchmark has nothing to recover. */
     void *(*serve)(const bench_options *options);

@@ -35,24 +35,29 @@ class Measurement:
     syscalls_per_message: float | None = None
 
     def median(self, key: str) -> float | None:
-        values = [run[key] for run in self.runs if key in run]
+        values = [run[key] for run in self.runs if run.get(key) is not None]
         return statistics.median(values) if values else None
 
     @property
     def seconds_per_message(self) -> float:
         return statistics.median(run["seconds"] / run["messages"] for run in self.runs)
 
-    def us_per_message(self, *keys: str, total=sum) -> float | None:
-        """The median of what the keys, in seconds, come to for one message."""
-        values = [total(run[key] for key in keys) / run["messages"] * 1e6 for run in self.runs if keys[0] in run]
+    def per_message(self, *keys: str, total=sum) -> float | None:
+        """The median of what the keys come to for one message; None where a contestant cannot tell."""
+        values = [
+            total(run[key] for key in keys) / run["messages"]
+            for run in self.runs
+            if all(run.get(key) is not None for key in keys)
+        ]
         return statistics.median(values) if values else None
+
+    def us_per_message(self, *keys: str, total=sum) -> float | None:
+        seconds = self.per_message(*keys, total=total)
+        return None if seconds is None else seconds * 1e6
 
     def row(self, limit: Measurement | None) -> dict:
         per_message = self.seconds_per_message
         ratio = limit.seconds_per_message / per_message if limit else None
-        switches = statistics.median(
-            (run.get("switches_client", 0) + run.get("switches_server", 0)) / run["messages"] for run in self.runs
-        )
         return {
             "workload": self.workload.kind,
             "contestant": self.contestant.name,
@@ -69,7 +74,7 @@ class Measurement:
             "seal_us": self.us_per_message("seal_s"),
             "open_us": self.us_per_message("open_s"),
             "rounds": len(self.runs),
-            "switches_per_message": switches,
+            "switches_per_message": self.per_message("switches_client", "switches_server"),
             "syscalls_per_message": self.syscalls_per_message,
             "rss_kib": self.median("rss_server_kib"),
             "ratio_to_limit": ratio,
@@ -90,6 +95,9 @@ def attempt(command: list[str], timeout_s: float) -> subprocess.CompletedProcess
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        # What it could not remove itself; under strace the name is another one.
+        for left in Path("/tmp").glob(f"goipc-bench-{process.pid}.*"):
+            left.unlink()
         raise
     return subprocess.CompletedProcess(command, process.returncode, out, errors)
 

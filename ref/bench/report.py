@@ -53,7 +53,7 @@ def show(rows: list[dict], console: Console) -> None:
                 optional(row["round_trip_us_p50"], ".1f"),
                 optional(row["round_trip_us_p99"], ".1f"),
                 optional(row["cpu_us_per_message"], ".3f"),
-                f"{row['switches_per_message']:.3f}",
+                optional(row["switches_per_message"], ".3f"),
                 optional(row["syscalls_per_message"], ".3f"),
                 optional(row["rss_kib"], ".0f"),
                 optional(row["ratio_to_limit"], ".2f"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import judge
@@ -59,6 +61,16 @@ def test_cpu_is_that_of_the_busier_side() -> None:
     row = measurement("goipc", [2]).row(None)
     assert row["cpu_us_per_message"] == pytest.approx(1 / 100 * 1e6)
     assert row["cpu_us_per_message_both"] == pytest.approx(1.5 / 100 * 1e6)
+
+
+def test_what_a_contestant_cannot_tell_is_no_figure() -> None:
+    silent = Measurement(
+        Workload("handshake", 0, ("evp",)), Contestant("evp", "program"), 1, [{"messages": 1, "seconds": 1}]
+    )
+    nulls = measurement("goipc", [2], switches_client=3, switches_server=None, rss_server_kib=None)
+    for row in (silent.row(None), nulls.row(None)):
+        assert row["switches_per_message"] is None and row["rss_kib"] is None
+    assert silent.row(None)["cpu_us_per_message"] is None
 
 
 def test_a_row_has_all_that_readers_rely_on() -> None:
@@ -125,6 +137,23 @@ def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
     assert judge.large_encrypted_possible(figures, 2) == pytest.approx(3 / (5.75 / 2))
 
 
+@pytest.fixture(scope="module")
+def binaries() -> Path:
+    """The contestants as they are now."""
+    build = run.ROOT / "build/release"
+    if not (build / "CMakeCache.txt").exists():
+        pytest.skip("build/release is not configured (cmake --preset release)")
+    run.build(build / "ref/bench")
+    return build / "ref/bench"
+
+
+def test_a_handshake_tells_what_the_server_spent_and_leaves_no_socket(binaries) -> None:
+    process = subprocess.Popen([binaries / "bench_socket", "handshake", "0", "200"], stdout=subprocess.PIPE, text=True)
+    told = json.loads(process.communicate(timeout=60)[0])
+    assert told["cpu_server_s"] > 0 and told["switches_server"] > 0 and told["rss_server_kib"] > 100
+    assert not list(Path("/tmp").glob(f"goipc-bench-{process.pid}.*"))
+
+
 @pytest.mark.parametrize(("size", "text"), [(64, "64 B"), (KIB, "1 KiB"), (3 * MIB, "3 MiB"), (KIB + 1, "1025 B")])
 def test_sizes(size: int, text: str) -> None:
     assert plan.size_text(size) == text
@@ -158,9 +187,16 @@ WORKS = """echo '{"messages": 10, "seconds": 1, "cpu_client_s": 1, "cpu_server_s
 
 def test_a_contestant_that_hangs_is_named_and_left_behind_by_nobody(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(measure, "TIMEOUT_S", 0.5)
-    hanging = a_program(tmp_path, "hanging", "sleep 1000 & echo $! > " + str(tmp_path / "child") + "\nwait\n")
+    left = str(tmp_path / "left")
+    hanging = a_program(
+        tmp_path,
+        "hanging",
+        f"touch /tmp/goipc-bench-$$.bare; echo /tmp/goipc-bench-$$.bare > {left}\n"
+        "sleep 1000 & echo $! > " + str(tmp_path / "child") + "\nwait\n",
+    )
     with pytest.raises(ContestantError, match="hanging oneway 64 5 clients=10: no end after 1.1 s"):
         measure.execute(hanging.command("oneway", 64, 5, 10))
+    assert not Path((tmp_path / "left").read_text(encoding="utf-8").strip()).exists()
     child = int((tmp_path / "child").read_text(encoding="utf-8"))
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
