@@ -79,7 +79,7 @@ static void *connect_to(const bench_options *options)
     struct end *made = end_new(options);
 
     /* The idle ones live as long as the process. */
-    for (size_t i = 0; i < options->clients; i++) {
+    for (size_t i = 0; i < options->idle; i++) {
         (void)connected_client(options);
     }
     made->client = connected_client(options);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The physical limit: the bare Unix domain socket carrying exactly the bytes that the protocol
- * would, plain (8 bytes before each message) or sealed (36 more bytes, not computed). One write per
- * message, or as many messages as fit into 64 KiB per write. Mode epoll (Linux) is one write per
- * message, and a wait with epoll before each read: the limit of whoever can be interrupted. */
+ * would, plain (8 bytes before each message) or sealed (36 more bytes, not computed), as fast as
+ * they can be handed over: small messages are gathered by copying, which costs less than a vector,
+ * large ones go from where the caller has them. One write per message, or as many messages as are
+ * worth it per write. Mode epoll (Linux) is one write per message, and a wait with epoll before
+ * each read: the limit of whoever can be interrupted, or serves many clients. */
 #define _DEFAULT_SOURCE
 #include "harness.h"
 
@@ -14,20 +16,32 @@
 #include <sys/epoll.h>
 #endif
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { GATHER_SIZE = 64 * 1024, PLAIN_OVERHEAD = 8, SEALED_OVERHEAD = 36 };
+enum {
+    GATHER_SIZE = 64 * 1024,         /* of copied messages, by write */
+    GATHER_LARGE_SIZE = 1024 * 1024, /* of all messages, by write */
+    COPY_MAX = 4096,                 /* a larger message is not copied */
+    VECTOR_COUNT = 64,
+    PLAIN_OVERHEAD = 8,
+    SEALED_OVERHEAD = 36
+};
 
 struct end {
     int socket;
     int listener;
-    int epoll; /* -1: reads wait by themselves */
+    int epoll;   /* -1: reads wait by themselves */
+    bool crowds; /* epoll has the listener and all connections, `socket` is the last that spoke */
     bool gathers;
     size_t overhead;
-    uint8_t *out;
-    size_t out_size, out_capacity;
+    uint8_t *out; /* heads, and messages that are copied */
+    size_t out_size;
+    struct iovec vectors[VECTOR_COUNT];
+    int vector_count;
+    size_t pending_size; /* in the vectors */
     uint8_t *in;
     size_t in_at, in_size, in_capacity;
     char path[108];
@@ -40,36 +54,74 @@ static void address_of(const bench_options *options, struct sockaddr_un *address
     snprintf(address->sun_path, sizeof address->sun_path, "/tmp/%s.bare", options->name);
 }
 
-static int open_epoll(int socket)
-{
 #ifdef __linux__
-    struct epoll_event event = {.events = EPOLLIN};
-    const int made = epoll_create1(0);
+static void watch(int epoll, int socket)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = socket};
 
-    if (made < 0 || epoll_ctl(made, EPOLL_CTL_ADD, socket, &event) != 0) {
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event) != 0) {
         bench_fail("epoll");
     }
+}
+
+static int open_epoll(int socket)
+{
+    const int made = epoll_create1(0);
+
+    if (made < 0) {
+        bench_fail("epoll");
+    }
+    watch(made, socket);
     return made;
+}
+
+/* Lets in who comes, until one of those that are there says something. */
+static void wait_for_any(struct end *end)
+{
+    for (;;) {
+        struct epoll_event event;
+        int accepted;
+
+        if (epoll_wait(end->epoll, &event, 1, -1) != 1) {
+            bench_fail("epoll");
+        }
+        if (event.data.fd != end->listener) {
+            end->socket = event.data.fd;
+            return;
+        }
+        accepted = accept(end->listener, NULL, NULL);
+        if (accepted < 0) {
+            bench_fail("accept");
+        }
+        watch(end->epoll, accepted);
+    }
+}
+
+static void wait_for_input(struct end *end)
+{
+    struct epoll_event event;
+
+    if (end->crowds) {
+        if (end->in_size == end->in_at) { /* otherwise the rest of a message is on its way */
+            wait_for_any(end);
+        }
+    } else if (end->epoll >= 0 && epoll_wait(end->epoll, &event, 1, -1) != 1) {
+        bench_fail("epoll");
+    }
+}
 #else
+static int open_epoll(int socket)
+{
     (void)socket;
     errno = ENOSYS;
     bench_fail("epoll");
-    return -1;
-#endif
 }
 
-static void wait_for_input(const struct end *end)
+static void wait_for_input(struct end *end)
 {
-#ifdef __linux__
-    struct epoll_event event;
-
-    if (end->epoll >= 0 && epoll_wait(end->epoll, &event, 1, -1) != 1) {
-        bench_fail("epoll");
-    }
-#else
     (void)end;
-#endif
 }
+#endif
 
 static struct end *end_new(const bench_options *options, int socket)
 {
@@ -81,9 +133,8 @@ static struct end *end_new(const bench_options *options, int socket)
     made->epoll = waits ? open_epoll(socket) : -1;
     made->gathers = strcmp(options->mode, "batch") == 0;
     made->overhead = options->encrypted ? SEALED_OVERHEAD : PLAIN_OVERHEAD;
-    made->out_capacity = GATHER_SIZE + options->size_max + made->overhead;
-    made->in_capacity = GATHER_SIZE + options->size_max + made->overhead;
-    made->out = malloc(made->out_capacity);
+    made->in_capacity = GATHER_SIZE + options->size_max + 2 * made->overhead;
+    made->out = malloc(GATHER_SIZE + COPY_MAX + made->overhead);
     made->in = malloc(made->in_capacity);
     if (made->out == NULL || made->in == NULL) {
         bench_fail("memory");
@@ -110,11 +161,16 @@ static void *serve(const bench_options *options)
 
     address_of(options, &address);
     listener = listen_at(&address);
-    accepted = accept(listener, NULL, NULL);
-    if (accepted < 0) {
-        bench_fail("accept");
+    if (options->clients > 1) {
+        made = end_new(options, listener);
+        made->crowds = true;
+    } else {
+        accepted = accept(listener, NULL, NULL);
+        if (accepted < 0) {
+            bench_fail("accept");
+        }
+        made = end_new(options, accepted);
     }
-    made = end_new(options, accepted);
     made->listener = listener;
     memcpy(made->path, address.sun_path, sizeof made->path);
     return made;
@@ -138,59 +194,93 @@ static int dial(const bench_options *options)
 
 static void *connect_to(const bench_options *options)
 {
+    for (size_t i = 0; i < options->idle; i++) {
+        (void)dial(options); /* lives as long as the process */
+    }
     return end_new(options, dial(options));
 }
 
 static void flush(void *context)
 {
     struct end *end = context;
-    size_t at = 0;
+    struct iovec *at = end->vectors;
+    const struct iovec *const last = at + end->vector_count;
 
-    while (at < end->out_size) {
-        const ssize_t written = write(end->socket, end->out + at, end->out_size - at);
+    while (at < last) {
+        ssize_t written = last - at == 1 ? write(end->socket, at->iov_base, at->iov_len)
+                                         : writev(end->socket, at, (int)(last - at));
 
         if (written < 0) {
             bench_fail("write");
         }
-        at += (size_t)written;
+        while (at < last && (size_t)written >= at->iov_len) {
+            written -= (ssize_t)at->iov_len;
+            at++;
+        }
+        if (at < last) {
+            at->iov_base = (uint8_t *)at->iov_base + written;
+            at->iov_len -= (size_t)written;
+        }
     }
-    end->out_size = 0;
+    end->vector_count = 0;
+    end->pending_size = end->out_size = 0;
+}
+
+static void append(struct end *end, const uint8_t *data, size_t size)
+{
+    struct iovec *last = end->vectors + end->vector_count - 1;
+
+    if (end->vector_count > 0 && (const uint8_t *)last->iov_base + last->iov_len == data) {
+        last->iov_len += size;
+    } else {
+        end->vectors[end->vector_count++] =
+            (struct iovec){.iov_base = (void *)(uintptr_t)data, size};
+    }
+    end->pending_size += size;
 }
 
 static void send_message(void *context, const uint8_t *data, size_t size)
 {
     struct end *end = context;
     const uint32_t length = (uint32_t)(size + end->overhead - 4);
-    uint8_t *out;
+    const size_t copied_size = end->overhead + (size <= COPY_MAX ? size : 0);
+    uint8_t *out = end->out + end->out_size;
 
-    if (end->out_size + size + end->overhead > end->out_capacity) {
-        flush(end);
-    }
-    out = end->out + end->out_size;
     memset(out, 0, end->overhead);
     out[0] = (uint8_t)(length >> 24);
     out[1] = (uint8_t)(length >> 16);
     out[2] = (uint8_t)(length >> 8);
     out[3] = (uint8_t)length;
-    memcpy(out + end->overhead, data, size);
-    end->out_size += size + end->overhead;
-    if (!end->gathers || end->out_size >= GATHER_SIZE) {
+    memcpy(out + end->overhead, data, copied_size - end->overhead);
+    append(end, out, copied_size);
+    end->out_size += copied_size;
+    if (size > COPY_MAX) {
+        append(end, data, size);
+    }
+    /* Room for one more message of either kind stays. */
+    if (!end->gathers || end->out_size >= GATHER_SIZE || end->pending_size >= GATHER_LARGE_SIZE ||
+        end->vector_count > VECTOR_COUNT - 2) {
         flush(end);
     }
 }
 
+/* A large message is read without what comes behind it but a head: nothing that would have to be
+ * moved to the front afterwards. */
 static void fill(struct end *end, size_t needed)
 {
-    if (end->in_at > 0 && end->in_at + needed > end->in_capacity) {
+    const bool large = needed > GATHER_SIZE / 2;
+
+    if (end->in_at > 0 && end->in_at + needed + end->overhead > end->in_capacity) {
         memmove(end->in, end->in + end->in_at, end->in_size - end->in_at);
         end->in_size -= end->in_at;
         end->in_at = 0;
     }
     while (end->in_size - end->in_at < needed) {
+        const size_t until = large ? end->in_at + needed + end->overhead : end->in_capacity;
         ssize_t got;
 
         wait_for_input(end);
-        got = read(end->socket, end->in + end->in_size, end->in_capacity - end->in_size);
+        got = read(end->socket, end->in + end->in_size, until - end->in_size);
         if (got <= 0) {
             bench_fail("read");
         }

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LATENCIES_MAX = 200000 };
+enum { LATENCIES_MAX = 200000, IDLE_MS = 300 };
 
 struct usage {
     double cpu_s;
@@ -195,26 +195,35 @@ static void tell(const struct run *run, const struct report *report)
     }
 }
 
+static bool does(const struct run *run, const char *workload)
+{
+    return strcmp(run->workload, workload) == 0;
+}
+
+static void answer(const struct run *run, void *end, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        receive_all(run, end, 1, run->size);
+        send_one(run, end, run->size);
+    }
+}
+
 static void serve_messages(const struct run *run)
 {
     void *end = run->contestant->serve(&run->options);
     struct report report;
 
     /* A round trip first, so that neither connecting nor first allocations are measured. */
-    receive_all(run, end, 1, run->size);
-    send_one(run, end, run->size);
+    answer(run, end, does(run, "turns") ? run->options.clients : 1);
     report.before = usage_now();
-    if (strcmp(run->workload, "oneway") == 0) {
+    if (does(run, "oneway")) {
         receive_all(run, end, run->count, run->size);
         send_one(run, end, 1);
-    } else if (strcmp(run->workload, "back") == 0) {
+    } else if (does(run, "back")) {
         send_all(run, end);
         receive_all(run, end, 1, 1);
     } else {
-        for (size_t i = 0; i < run->count; i++) {
-            receive_all(run, end, 1, run->size);
-            send_one(run, end, run->size);
-        }
+        answer(run, end, run->count);
     }
     report.after = usage_now();
     tell(run, &report);
@@ -232,15 +241,21 @@ static int compare_doubles(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static size_t measure_round_trips(const struct run *run, void *end, double *latencies)
+static void round_trip(const struct run *run, void *end)
+{
+    send_one(run, end, run->size);
+    receive_all(run, end, 1, run->size);
+}
+
+static size_t measure_round_trips(const struct run *run, void *const *ends, size_t end_count,
+                                  double *latencies)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < run->count; i++) {
         const double start = now_s();
 
-        send_one(run, end, run->size);
-        receive_all(run, end, 1, run->size);
+        round_trip(run, ends[i % end_count]);
         if (kept < LATENCIES_MAX) {
             latencies[kept++] = (now_s() - start) * 1e6;
         }
@@ -299,39 +314,83 @@ static void print_latencies(const double *latencies, size_t kept)
     }
 }
 
+/* Connected clients, of which each has had one answer: neither connecting nor first allocations
+ * are measured. */
+static void **open_ends(const struct run *run, size_t count)
+{
+    void **ends = bench_allocate(count * sizeof *ends);
+
+    for (size_t i = 0; i < count; i++) {
+        ends[i] = run->contestant->connect(&run->options);
+        round_trip(run, ends[i]);
+    }
+    return ends;
+}
+
+static void close_ends(const struct run *run, void **ends, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        run->contestant->close(ends[i]);
+    }
+    free(ends);
+}
+
 static void measure_messages(const struct run *run)
 {
-    double *latencies = malloc(LATENCIES_MAX * sizeof *latencies);
-    void *end = run->contestant->connect(&run->options);
+    const size_t end_count = does(run, "turns") ? run->options.clients : 1;
+    double *latencies = bench_allocate(LATENCIES_MAX * sizeof *latencies);
+    void **ends = open_ends(run, end_count);
     size_t kept = 0;
     struct report client, server;
     double start, seconds;
 
-    if (latencies == NULL) {
-        bench_fail("memory");
-    }
-    send_one(run, end, run->size);
-    receive_all(run, end, 1, run->size);
     client.before = usage_now();
     start = now_s();
-    if (strcmp(run->workload, "oneway") == 0) {
-        send_all(run, end);
-        receive_all(run, end, 1, 1);
-    } else if (strcmp(run->workload, "back") == 0) {
-        receive_all(run, end, run->count, run->size);
-        send_one(run, end, 1);
+    if (does(run, "oneway")) {
+        send_all(run, ends[0]);
+        receive_all(run, ends[0], 1, 1);
+    } else if (does(run, "back")) {
+        receive_all(run, ends[0], run->count, run->size);
+        send_one(run, ends[0], 1);
     } else {
-        kept = measure_round_trips(run, end, latencies);
+        kept = measure_round_trips(run, ends, end_count, latencies);
     }
     seconds = now_s() - start;
     client.after = usage_now();
     server = hear(run);
-    send_one(run, end, 1);
+    send_one(run, ends[0], 1);
     print_result(run, seconds, &client, &server);
     print_latencies(latencies, kept);
     printf("}\n");
-    run->contestant->close(end);
+    close_ends(run, ends, end_count);
     free(latencies);
+}
+
+/* What clients cost that do nothing any more: memory of the server, and its time. */
+static void measure_idle(const struct run *run)
+{
+    const struct timespec pause = {0, IDLE_MS * 1000000L};
+    void **first = open_ends(run, 1);
+    struct report client, server;
+    struct usage later;
+    void **ends;
+    double start, seconds;
+
+    client.before = usage_now();
+    server.before = usage_of(run->child);
+    start = now_s();
+    ends = open_ends(run, run->count);
+    seconds = now_s() - start;
+    client.after = usage_now();
+    server.after = usage_of(run->child);
+    nanosleep(&pause, NULL);
+    later = usage_of(run->child);
+    print_result(run, seconds, &client, &server);
+    print_figure("idle_cpu_s", later.cpu_s - server.after.cpu_s, later.cpu_s >= 0, 6);
+    printf(", \"idle_s\": %.3f}\n", IDLE_MS * 1e-3);
+    send_one(run, first[0], 1);
+    close_ends(run, ends, run->count);
+    close_ends(run, first, 1);
 }
 
 static void measure_handshakes(const struct run *run)
@@ -383,12 +442,12 @@ static void read_option(bench_options *options, const char *argument)
 int bench_main(int argc, char **argv, const bench_contestant *contestant)
 {
     static char name[64];
-    struct run run = {.contestant = contestant, .options = {.name = name, .mode = "single"}};
+    struct run run = {.contestant = contestant,
+                      .options = {.name = name, .mode = "single", .clients = 1}};
     bool handshakes;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: %s oneway|back|roundtrip|handshake SIZE COUNT [key=value ...]\n",
-                argv[0]);
+        fprintf(stderr, "usage: %s WORKLOAD SIZE COUNT [key=value ...]\n", argv[0]);
         return 2;
     }
     snprintf(name, sizeof name, "goipc-bench-%ld", (long)getpid());
@@ -399,7 +458,12 @@ int bench_main(int argc, char **argv, const bench_contestant *contestant)
     for (int i = 4; i < argc; i++) {
         read_option(&run.options, argv[i]);
     }
-    handshakes = strcmp(run.workload, "handshake") == 0;
+    handshakes = does(&run, "handshake");
+    if (does(&run, "idle")) {
+        run.options.clients = run.count + 1;
+    } else if (!does(&run, "turns")) {
+        run.options.idle = run.options.clients - 1;
+    }
     run.data = malloc(run.size + 1);
     if (run.data == NULL || pipe(run.to_parent) != 0) {
         bench_fail("start");
@@ -420,6 +484,8 @@ int bench_main(int argc, char **argv, const bench_contestant *contestant)
     if (handshakes) {
         measure_handshakes(&run);
         kill(run.child, SIGTERM);
+    } else if (does(&run, "idle")) {
+        measure_idle(&run);
     } else {
         measure_messages(&run);
     }

@@ -15,7 +15,8 @@ typedef struct bench_options {
     const char *crypto;
     bool encrypted;
     size_t size_max; /* bytes of the largest message */
-    size_t clients;  /* connections that exist besides the measured one */
+    size_t clients;  /* connections that the server has in all, at least 1 */
+    size_t idle;     /* how many of them the first connect makes besides its own */
 } bench_options;
 
 typedef struct bench_contestant {
@@ -38,8 +39,9 @@ typedef struct bench_contestant {
 } bench_contestant;
 
 /* PROGRAM WORKLOAD SIZE COUNT [mode=M] [crypto=C] [encrypted=0|1] [clients=N]
- * WORKLOAD: oneway (client to server), back (server to client), roundtrip, handshake, idle.
- * Prints one line of JSON. */
+ * WORKLOAD: oneway (client to server), back (server to client), roundtrip, each with N - 1 idle
+ * clients; turns (round trips, of N clients in turn); handshake; idle (COUNT clients that have sent
+ * and received one message and then do nothing). Prints one line of JSON. */
 int bench_main(int argc, char **argv, const bench_contestant *contestant);
 
 /* Zeroed memory; without it the process ends. */
