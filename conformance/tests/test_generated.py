@@ -4,10 +4,13 @@ refused with a reason. Method: a performer that needs no implementation stands i
 
 import dataclasses
 import json
+import os
 import types
 
 import pytest
+from conftest import SUITE, TOY
 from goipc_conformance import codec, keys
+from goipc_conformance.adapter import choose
 from goipc_conformance.context import NotReady
 from goipc_conformance.generated import commands, replay, search
 from goipc_conformance.generated import operations as ops
@@ -429,3 +432,41 @@ def test_a_session_given_up_still_shows_a_crash():
         performer.give_up()
     assert caught.value.signature == "crashed after bad-length.zero"
     standing_performer().give_up()
+
+
+def toy_maker(*faults):
+    os.environ["PYTHONPATH"] = str(SUITE)
+    return choose.target_from([*TOY, *faults], None, None).maker(20.0)
+
+
+# What an implementation may do at any moment: end the connection, or go on without an answer.
+@pytest.mark.parametrize(
+    ("fault", "operations", "signature"),
+    [
+        ("drop", (ops.Connect(), ops.Leave("abrupt")), "closed after leave.abrupt"),
+        ("drop", (ops.Connect(), ops.Control()), "closed after control"),
+        ("drop", (ops.Connect(), ops.BadSeal("reflected")), "closed after bad-seal.reflected"),
+        ("deafen", (ops.Connect(), ops.Leave("abrupt")), "not-echoed after leave.abrupt"),
+        ("deafen", (ops.Connect(), ops.Control()), "wedged after control"),
+        ("deafen", (ops.Connect(), ops.BadSeal("reflected")), "not-echoed after bad-seal.reflected"),
+        ("deafen", (ops.Connect(), ops.Messages()), "not-echoed after messages"),
+        ("drop", (ops.Connect(), ops.Messages()), "closed after messages"),
+    ],
+)
+def test_what_breaks_off_or_falls_silent_is_a_finding(fault, operations, signature):
+    seen, _ = search.perform_trace(toy_maker(fault), ops.Trace(ops.Knobs(), operations), 0.5)
+    if fault == "drop" and seen is None:
+        # Whoever leaves without reading cannot tell an echo from the end, unless the end comes first.
+        assert operations[-1] == ops.Leave("abrupt")
+    else:
+        assert seen is not None and seen.signature == signature
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted"), [("drop", "closed after bad-seal.reflected"), ("deafen", "not-echoed after leave.abrupt")]
+)
+def test_a_search_lives_through_what_it_finds(suite, toy, fault, wanted):
+    options = ("--role", "server", "--examples", 60, "--seed", 2, "--timeout-scale", 0.2, "--must-find", wanted)
+    done = suite("generate", *options, *toy(fault))
+    assert "internal error" not in done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -134,6 +134,10 @@ def messages(sock, number, key, seal, maximum) -> None:
             continue
         if state["echo"]:
             sock.sendall(codec.frame(seal(codec.message_plaintext(message_type, data))))
+        if "drop" in FAULTS:
+            raise End
+        if "deafen" in FAULTS:
+            FAULTS.add("mute")
 
 
 def accept_loop(listener: socket.socket, encrypted: bool, maximum: int) -> None:

@@ -8,7 +8,7 @@ peer is served. Everything is decided by an answer or an end, never by waiting f
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import codec, keys
 from ..adapter.process import StartError
@@ -114,6 +114,8 @@ class Performer:
         except Finding:
             self._check_alive(DYING_S)
             raise
+        except (Closed, Silent, Malformed, codec.CodecError) as error:
+            self._lose(operation, error)
         except (Died, Hung) as error:
             self._fail_control(error)
         self._check_alive(0.0)
@@ -185,23 +187,16 @@ class Performer:
             sent.append((message_type, data))
         block = b"".join(self.context.frame(self.peer, message_type, data) for message_type, data in sent)
         at = tuple(sorted({max(1, len(block) * cut // 1000) for cut in operation.cuts}))
-        try:
-            self.peer.raw(block, f"{len(sent)} messages", Cuts(at=at) if at else None)
-            for message_type, data in sent:
-                got = self.peer.receive()
-                if got != (message_type, data):
-                    word = "out-of-order" if got in sent else "altered"
-                    raise Finding(
-                        word,
-                        f"sent type {message_type} with {len(data)} bytes, got type {got[0]} with {len(got[1])}",
-                        operation.signature,
-                    )
-        except (Closed, Silent) as error:
-            self.peer = None
-            word = "closed" if isinstance(error, Closed) else "not-echoed"
-            raise Finding(word, f"valid messages were not echoed: {error}", operation.signature) from None
-        except (Malformed, codec.CodecError) as error:
-            raise Finding("malformed", str(error), operation.signature) from None
+        self.peer.raw(block, f"{len(sent)} messages", Cuts(at=at) if at else None)
+        for message_type, data in sent:
+            got = self.peer.receive()
+            if got != (message_type, data):
+                word = "out-of-order" if got in sent else "altered"
+                raise Finding(
+                    word,
+                    f"sent type {message_type} with {len(data)} bytes, got type {got[0]} with {len(got[1])}",
+                    operation.signature,
+                )
 
     def _control(self, operation: ops.Control) -> None:
         if self.connected:
@@ -364,7 +359,14 @@ class Performer:
         if exit_ is not None and (self.knobs.role == "server" or exit_.is_crash):
             raise Finding("crashed", exit_.describe, self._last_upset)
 
-    def _fail_control(self, error: Exception) -> None:
+    def _lose(self, operation: ops.Operation, error: Exception) -> NoReturn:
+        """What was open broke, stalled or spoke nonsense where nothing of the kind may happen."""
+        self.peer = None
+        self._check_alive(DYING_S)
+        word = {Closed: "closed", Silent: "not-echoed"}.get(type(error), "malformed")
+        raise Finding(word, f"a connection in order: {error}", operation.signature) from None
+
+    def _fail_control(self, error: Exception) -> NoReturn:
         word = "crashed" if isinstance(error, Died) else "hung"
         raise Finding(word, str(error), self._last_upset) from None
 
