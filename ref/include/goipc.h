@@ -25,8 +25,9 @@
  * Ownership  What a function creates, its `_free` or `_close` ends. Everything passed in is
  *            borrowed for the duration of the call, and copied where it is needed longer; crypto
  *            tables, allocators and log contexts MUST outlive every object that was given them.
- * Lifetime   Message data is borrowed: valid until the next read on the same endpoint (the next
- *            goipc_session_next_event or goipc_session_input on the same session).
+ * Lifetime   Message data is borrowed: valid until the next read on the same endpoint or its
+ *            _close, whatever is written meanwhile (of a session: until its next
+ *            goipc_session_next_event or goipc_session_input).
  * Threads    A session: one thread at a time, except that after CONNECTED its receiving half
  *            (input, input_commit, input_end, next_event) and its sending half (send, output,
  *            output_consume) may be used by one thread each. An endpoint: one reading thread and

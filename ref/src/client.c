@@ -10,6 +10,10 @@
  * A writer that finds the connection broken makes a new one only when nothing that the peer had
  * sent is still unread. Otherwise it fails with why the connection ended, until a read has taken
  * the rest: nothing that arrived is lost, and nothing is sent twice.
+ *
+ * What the last read gave belongs to the application until the next one, and lies in the memory of
+ * its connection (`lender`). A writer that drives would move that by reading on, and free it with
+ * the connection: so it takes the memory away from there first (`kept`).
  */
 #include "connection.h"
 
@@ -59,6 +63,8 @@ struct goipc_client {
     goipc_error last_attempt; /* why the last one failed, since the last success */
     bool has_stash;           /* an event that a writer met while it looked whether all was read */
     goipc_event stash;
+    goipci_connection *lender; /* in whose session the messages of the last read lie */
+    goipci_buffer kept;        /* or this is where they lie, apart from it */
 
     /* Under endpoint.lock; the driving thread changes them. */
     goipci_connection *open; /* what writers use */
@@ -80,6 +86,7 @@ static goipc_error start(goipc_client *client, const char *name, const goipc_cli
         config->retry_interval_ms <= 0 ? RETRY_INTERVAL_DEFAULT_MS : config->retry_interval_ms;
     client->reconnect_off = config->reconnect_off;
     client->leaving.kind = GOIPCI_LIST_PHASE;
+    goipci_buffer_init(&client->kept, goipci_allocator_or_default(config->options.allocator), 0);
     atomic_init(&client->status, GOIPC_STATUS_NOT_CONNECTED);
     return goipci_endpoint_init(&client->endpoint, GOIPC_ROLE_CLIENT, name, &config->options,
                                 failure);
@@ -221,6 +228,31 @@ static bool take_change(goipc_client *client, goipc_message *message)
     return true;
 }
 
+/* --- what the last read gave ------------------------------------------------------------------ */
+
+/* Before a writing thread that drives touches any connection. Errors: MEMORY. */
+static goipc_error keep_lent(goipc_client *client)
+{
+    goipc_error error = GOIPC_ERROR_OK;
+
+    if (client->lender != NULL) {
+        error = goipci_session_keep_held(client->lender->session, &client->kept);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        client->lender = NULL;
+    }
+    return error;
+}
+
+/* At the start of a read, and when all ends. */
+static void return_lent(goipc_client *client)
+{
+    client->lender = NULL;
+    if (client->kept.capacity > 0) {
+        goipci_buffer_wipe(&client->kept);
+    }
+}
+
 /* --- the course of things, by the driving thread ---------------------------------------------- */
 
 static void end_for_good(goipc_client *client, goipc_error error, goipc_status status)
@@ -247,6 +279,7 @@ static void begin_to_leave(goipc_client *client, goipc_error why)
 
 static void dispose(goipc_client *client, goipci_connection *connection)
 {
+    assert(connection != client->lender);
     goipci_list_remove(&client->leaving, connection);
     goipci_connection_forget(connection);
     goipci_connection_drop(connection);
@@ -577,6 +610,7 @@ static void give_message(goipc_client *client, const goipc_event *event, goipc_m
         .data_size = event->data_size,
         .status = GOIPC_STATUS_CONNECTED,
     };
+    client->lender = client->connection;
     /* Only the reading thread counts these, so no locked operation is needed. */
     atomic_store_explicit(&counters->messages_in,
                           atomic_load_explicit(&counters->messages_in, memory_order_relaxed) + 1,
@@ -628,6 +662,7 @@ static goipc_error read_some(goipc_client *client, int32_t timeout_ms, int64_t d
     int32_t left = timeout_ms;
     bool looked = false;
 
+    return_lent(client);
     for (;;) {
         goipc_error error;
 
@@ -763,17 +798,23 @@ static bool bury(goipc_client *client, goipc_error end)
 /* One step towards a connection by a writing thread that drives. */
 static goipc_error drive_to_write(goipc_client *client, goipc_error end, int32_t timeout_ms)
 {
-    if (client->stage == STAGE_OPEN && end != GOIPC_ERROR_OK) {
-        return bury(client, end) ? GOIPC_ERROR_OK : end;
-    }
-    if (client->stage == STAGE_OPEN || client->stage == STAGE_ENDED) {
+    goipc_error error;
+
+    if (client->stage == STAGE_ENDED || (client->stage == STAGE_OPEN && end == GOIPC_ERROR_OK)) {
         return GOIPC_ERROR_OK;
+    }
+    error = keep_lent(client);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    if (client->stage == STAGE_OPEN) {
+        return bury(client, end) ? GOIPC_ERROR_OK : end;
     }
     return drive(client, timeout_ms);
 }
 
 /* Errors: what ended the client, why the last connection ended while some of it is unread, TIMEOUT,
- * NOT_CONNECTED (the timeout is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, FORKED, SYSTEM. */
+ * NOT_CONNECTED (the timeout is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, FORKED, MEMORY, SYSTEM. */
 static goipc_error connect_to_write(goipc_client *client, int64_t deadline_ms, bool no_wait,
                                     goipci_connection **connection)
 {
@@ -968,6 +1009,7 @@ static void finish_leaving(goipc_client *client)
 {
     const int64_t deadline_ms = goipci_deadline_after(client->endpoint.options.close_timeout_ms);
 
+    return_lent(client);
     if (client->connection != NULL) {
         goipci_connection_leave(client->connection, GOIPC_ERROR_CLOSED, deadline_ms);
         goipci_list_append(&client->leaving, client->connection);
@@ -988,6 +1030,7 @@ static void finish_leaving(goipc_client *client)
 static void abandon_all(goipc_client *client)
 {
     goipci_poller_abandon(client->endpoint.poller);
+    return_lent(client);
     if (client->connection != NULL) {
         goipci_list_append(&client->leaving, client->connection);
         client->connection = NULL;

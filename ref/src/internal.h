@@ -141,6 +141,10 @@ GOIPC_MUST_USE goipc_error goipci_session_output_append(goipc_session *session,
                                                         const uint8_t *bytes, size_t size);
 /* Whether next_event could give something other than NEED_INPUT without more input. */
 bool goipci_session_has_event(const goipc_session *session);
+/* Gives `kept` the memory in which lies what the receiving half has lent out, so that it stays as
+ * it is whatever that half does next: for a read by somebody else than who holds the messages. The
+ * rest of the input gets memory of its own. Errors: MEMORY; then nothing has changed. */
+GOIPC_MUST_USE goipc_error goipci_session_keep_held(goipc_session *session, goipci_buffer *kept);
 /* Gives back memory that an idle session does not need. */
 void goipci_session_trim(goipc_session *session);
 

@@ -685,6 +685,29 @@ bool goipci_session_has_event(const goipc_session *session)
            result == GOIPC_DECODE_DONE;
 }
 
+goipc_error goipci_session_keep_held(goipc_session *session, goipci_buffer *kept)
+{
+    const size_t rest_size = goipci_buffer_size(&session->in) - session->held_size;
+    size_t capacity;
+    goipci_buffer rest;
+    goipc_error error;
+
+    goipci_buffer_init(&rest, session->allocator, session->in.capacity_max);
+    error = goipci_buffer_reserve(&rest, rest_size);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    if (rest_size > 0) {
+        memcpy(goipci_buffer_room(&rest, &capacity), front(session) + session->held_size,
+               rest_size);
+        goipci_buffer_commit(&rest, rest_size);
+    }
+    *kept = session->in;
+    session->in = rest;
+    session->held_size = 0;
+    return GOIPC_ERROR_OK;
+}
+
 void goipci_session_trim(goipc_session *session)
 {
     return_held(session);

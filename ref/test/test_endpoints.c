@@ -309,6 +309,149 @@ static void test_write_after_the_end_keeps_what_is_unread(void)
     pair_close(&pair);
 }
 
+/* --- what a read gave, while a writer connects again ------------------------------------------ */
+
+static void *serve_until_answer(void *context)
+{
+    static uint8_t expected[1000];
+    const goipc_message message = server_expect_data(context);
+
+    memset(expected, 'A', sizeof expected);
+    EXPECT(message_is(&message, 9, expected, sizeof expected));
+    return NULL;
+}
+
+/* Writes what was read back, as an echo does, to the next server. */
+static void write_back(test_pair *pair, const goipc_message *message,
+                       const goipc_server_config *config)
+{
+    pthread_t thread;
+    goipc_error error;
+
+    EXPECT(goipc_server_start(pair->name, config, &pair->server) == GOIPC_ERROR_OK);
+    EXPECT(pthread_create(&thread, NULL, serve_until_answer, pair->server) == 0);
+    do { /* the write that finds the connection broken fails, and the next one connects */
+        error = goipc_client_write(pair->client, (uint32_t)message->type, message->data,
+                                   message->data_size);
+        EXPECT(error == GOIPC_ERROR_OK || error == GOIPC_ERROR_DISCONNECTED);
+    } while (error != GOIPC_ERROR_OK);
+    pthread_join(thread, NULL);
+    EXPECT(message->data[0] == 'A' && message->data[message->data_size - 1] == 'A');
+}
+
+static void test_borrowed_data_outlives_the_connection(goipc_encryption encryption)
+{
+    const goipc_server_config config = {.options.encryption = encryption};
+    uint8_t data[1000];
+    test_pair pair;
+    goipc_message message;
+
+    memset(data, 'A', sizeof data);
+    pair_start(&pair, config, client_defaults);
+    EXPECT(goipc_server_write(pair.server, pair.id, 9, data, sizeof data) == GOIPC_ERROR_OK);
+    message = client_expect_data(pair.client);
+    for (int i = 0; i < 2; i++) {
+        goipc_server_close(pair.server);
+        write_back(&pair, &message, &config);
+    }
+    client_expect_status(pair.client, GOIPC_STATUS_DISCONNECTED);
+    client_expect_status(pair.client, GOIPC_STATUS_RECONNECTING);
+    client_expect_status(pair.client, GOIPC_STATUS_CONNECTED);
+    pair_close(&pair);
+}
+
+/* The writer meets another message while it looks whether all was read: both are kept. */
+static void test_borrowed_data_beside_what_is_unread(goipc_encryption encryption)
+{
+    const goipc_server_config config = {.options.encryption = encryption};
+    static uint8_t data[50000];
+    test_pair pair;
+    goipc_message messages[2], next;
+    size_t count;
+
+    memset(data, 'A', sizeof data);
+    pair_start(&pair, config, client_defaults);
+    goipc_server_cork(pair.server); /* so that one read of the stream has all that is small */
+    for (uint32_t i = 0; i < 3; i++) {
+        EXPECT(goipc_server_write(pair.server, pair.id, i + 1, data, 100 + i) == GOIPC_ERROR_OK);
+    }
+    EXPECT(goipc_server_write(pair.server, pair.id, 4, data, sizeof data) == GOIPC_ERROR_OK);
+    goipc_server_close(pair.server);
+    EXPECT(goipc_client_read_batch(pair.client, PATIENCE_MS, messages, 2, &count) ==
+           GOIPC_ERROR_OK);
+    EXPECT(count == 2);
+    EXPECT(goipc_server_start(pair.name, &config, &pair.server) == GOIPC_ERROR_OK);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_DISCONNECTED);
+    }
+    EXPECT(message_is(&messages[0], 1, data, 100) && message_is(&messages[1], 2, data, 101));
+    next = client_expect_data(pair.client);
+    EXPECT(message_is(&next, 3, data, 102));
+    for (int i = 0; i < 3; i++) {
+        EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_DISCONNECTED);
+    }
+    EXPECT(message_is(&next, 3, data, 102));
+    next = client_expect_data(pair.client);
+    EXPECT(message_is(&next, 4, data, sizeof data));
+    pair_connect(&pair);
+    pair_close(&pair);
+}
+
+/* A plain server that says all it has to say at once, and ends with a frame that cannot be. */
+static void *serve_raw(void *context)
+{
+    static const uint8_t before[] = {2, 0, 0, 0, 0, 4, 0, 48, 0, 0, 0, 0, 3, 236, 0, 0, 0, 9};
+    static const uint8_t behind[] = {0, 0, 0, 0};
+    const int listener = *(const int *)context;
+    const int descriptor = accept(listener, NULL, NULL);
+    uint8_t bytes[sizeof before + 1000 + sizeof behind];
+
+    EXPECT(descriptor >= 0);
+    memset(bytes, 'A', sizeof bytes);
+    memcpy(bytes, before, sizeof before);
+    memcpy(bytes + sizeof bytes - sizeof behind, behind, sizeof behind);
+    raw_send(descriptor, bytes, sizeof bytes);
+    while (raw_receive(descriptor, bytes, 1)) {
+    }
+    close(descriptor);
+    close(listener);
+    return NULL;
+}
+
+/* One read gives the message and finds the connection broken: nobody uses it any more but who holds
+ * the message. */
+static void test_borrowed_data_of_a_connection_that_leaves(void)
+{
+    const goipc_server_config config = plain_server();
+    const goipc_client_config plain = {.options.encryption = GOIPC_ENCRYPTION_OFF};
+    test_pair pair = {.server = NULL};
+    struct sockaddr_un address;
+    goipc_message messages[4];
+    size_t count;
+    pthread_t thread;
+    char path[108];
+    int listener;
+
+    test_path(test_name(pair.name), path);
+    address = raw_address(path);
+    listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0);
+    EXPECT(listen(listener, 1) == 0);
+    EXPECT(pthread_create(&thread, NULL, serve_raw, &listener) == 0);
+    EXPECT(goipc_client_start(pair.name, &plain, &pair.client) == GOIPC_ERROR_OK);
+    do {
+        EXPECT(goipc_client_read_batch(pair.client, PATIENCE_MS, messages, 4, &count) ==
+               GOIPC_ERROR_OK);
+    } while (messages[count - 1].type == GOIPC_MESSAGE_STATUS);
+    EXPECT(count == 1);
+    pthread_join(thread, NULL);
+    write_back(&pair, &messages[0], &config);
+    client_expect_status(pair.client, GOIPC_STATUS_DISCONNECTED);
+    pair_close(&pair);
+}
+
+/* --- writing, and what ends it ---------------------------------------------------------------- */
+
 static void *serve_until_data(void *context)
 {
     goipc_server *server = context;
@@ -987,6 +1130,11 @@ int main(void)
     test_reconnects();
     test_reconnect_off();
     test_write_after_the_end_keeps_what_is_unread();
+    test_borrowed_data_outlives_the_connection(GOIPC_ENCRYPTION_REQUIRE);
+    test_borrowed_data_outlives_the_connection(GOIPC_ENCRYPTION_OFF);
+    test_borrowed_data_beside_what_is_unread(GOIPC_ENCRYPTION_REQUIRE);
+    test_borrowed_data_beside_what_is_unread(GOIPC_ENCRYPTION_OFF);
+    test_borrowed_data_of_a_connection_that_leaves();
     test_writer_alone_connects_and_reconnects();
     test_client_gives_up();
     test_first_retry_is_quick();

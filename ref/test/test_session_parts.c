@@ -585,6 +585,63 @@ static void test_receiving_fails_at_every_call(void)
     free(frame);
 }
 
+/* --- what was lent to the reader is kept ------------------------------------------------------ */
+
+/* The frames of three messages, of which all but the last `missing` bytes have arrived in one read,
+ * and the first has been taken. */
+static goipc_event arrive_but(pair *both, size_t missing, uint8_t last[16])
+{
+    static const size_t sizes[] = {300, 200, 400};
+    const uint8_t *out;
+    size_t size;
+    goipc_event event;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        EXPECT(goipc_session_send(both->client, i + 1, data + i, sizes[i]) == GOIPC_ERROR_OK);
+    }
+    goipc_session_output(both->client, &out, &size);
+    memcpy(last, out + size - missing, missing);
+    EXPECT(feed(both->server, out, size - missing, size) == GOIPC_ERROR_OK);
+    goipc_session_output_consume(both->client, size);
+    EXPECT(goipc_session_next_event(both->server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_MESSAGE && event.data_size == sizes[0]);
+    return event;
+}
+
+static void test_held_messages_are_kept(goipc_encryption encryption)
+{
+    const goipc_allocator allocator = {NULL, failing_allocate, plain_release};
+    pair both = failing_pair(encryption, backends[0], &allocator);
+    uint8_t last[16];
+    const goipc_event first = arrive_but(&both, sizeof last, last);
+    goipci_buffer kept;
+    goipc_event event, next;
+
+    allocations_left = 0; /* without memory nothing happens */
+    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_MEMORY);
+    allocations_left = -1;
+    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_OK);
+    EXPECT(goipc_session_next_event(both.server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.message_type == 2 && event.data_size == 200);
+    EXPECT(memcmp(event.data, data + 1, 200) == 0);
+    EXPECT(goipc_session_next_event(both.server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.type == GOIPC_EVENT_NEED_INPUT);
+    EXPECT(feed(both.server, last, sizeof last, sizeof last) == GOIPC_ERROR_OK);
+    EXPECT(goipc_session_next_event(both.server, &event) == GOIPC_ERROR_OK);
+    EXPECT(event.message_type == 3 && memcmp(event.data, data + 2, 400) == 0);
+    EXPECT(memcmp(first.data, data, 300) == 0);
+    goipci_buffer_wipe(&kept);
+    /* Nothing but what is held: there is nothing to get memory for. */
+    allocations_left = 0;
+    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_OK);
+    allocations_left = -1;
+    EXPECT(goipc_session_next_event(both.server, &next) == GOIPC_ERROR_OK);
+    EXPECT(next.type == GOIPC_EVENT_NEED_INPUT);
+    free_pair(&both);
+    EXPECT(memcmp(event.data, data + 2, 400) == 0);
+    goipci_buffer_wipe(&kept);
+}
+
 int main(void)
 {
     backends[backend_count++] = goipc_crypto_tomcrypt();
@@ -601,6 +658,8 @@ int main(void)
     test_first_frame_in_an_open_key_form();
     test_table_without_parts();
     test_no_nonce_is_left();
+    test_held_messages_are_kept(GOIPC_ENCRYPTION_OFF);
+    test_held_messages_are_kept(GOIPC_ENCRYPTION_REQUIRE);
     test_sending_fails_without_memory(GOIPC_ENCRYPTION_OFF, 2);
     test_sending_fails_without_memory(GOIPC_ENCRYPTION_REQUIRE, 2);
     for (size_t i = 0; i < backend_count; i++) {
