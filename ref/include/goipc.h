@@ -35,7 +35,9 @@
  *            handler; `_close` from any thread while others are inside calls (they return
  *            GOIPC_ERROR_CLOSED before it frees), but nothing may be called once it has returned.
  * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
- *            repeat nonces. Endpoints notice and fail with GOIPC_ERROR_FORKED.
+ *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
+ *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent.
+ *            `_close` frees the child's copy and says nothing to anybody.
  * Zero       Every configuration may be zero-initialised: encrypted, 3 MiB messages, peers of the
  *            same user (or root) only. NULL for a configuration means the same.
  *
@@ -692,7 +694,7 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_flush(goipc_server *server, in
 
 /* Ends one client's connection after sending what is queued for it, within close_timeout_ms, while
  * reads go on. Its DISCONNECTED status comes from a read, with error CLOSED.
- * Errors: NOT_CONNECTED (no such client), CLOSED. */
+ * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_disconnect(goipc_server *server,
                                                              goipc_client_id client);
 

@@ -679,9 +679,6 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
     bool corked;
 
     *taken = 0;
-    if (!atomic_load(&endpoint->corked)) {
-        error = goipci_endpoint_check_process(endpoint); /* flush does it for what is corked */
-    }
     goipci_lock_take(&connection->lock);
     while (*taken < count && error == GOIPC_ERROR_OK) {
         error = queue_when_there_is_room(connection, &messages[*taken], &rule);
@@ -783,11 +780,8 @@ static goipc_error flush_all(goipci_endpoint *endpoint, int64_t deadline_ms)
 
 goipc_error goipci_endpoint_flush(goipci_endpoint *endpoint, int32_t timeout_ms)
 {
-    goipc_error error = goipci_endpoint_check_process(endpoint);
+    goipc_error error;
 
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
     atomic_store(&endpoint->corked, false);
     error = flush_all(endpoint, goipci_deadline_after(timeout_ms));
     return error == GOIPC_ERROR_TIMEOUT && timeout_ms == 0 ? GOIPC_ERROR_WOULD_BLOCK : error;

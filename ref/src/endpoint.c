@@ -223,6 +223,7 @@ goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role, con
 
     endpoint->allocator = goipci_allocator_or_default(options->allocator);
     endpoint->role = role;
+    goipci_system_watch_forks();
     endpoint->process = goipci_system_process();
     endpoint->queued.kind = GOIPCI_LIST_QUEUED;
     if (objection != NULL) {
@@ -265,6 +266,11 @@ goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint)
 
 goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint)
 {
+    const goipc_error error = goipci_endpoint_check_process(endpoint);
+
+    if (error != GOIPC_ERROR_OK) {
+        return error; /* before anything is touched that both processes have */
+    }
     /* Counted first and asked second, while evict sets first and counts second: one of the two sees
      * the other. */
     atomic_fetch_add(&endpoint->inside, 1);

@@ -75,13 +75,15 @@ GOIPC_MUST_USE goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc
                                                 goipc_failure *failure);
 void goipci_endpoint_wipe(goipci_endpoint *endpoint);
 
-/* Around every public call that does more than look. Errors: CLOSED. */
+/* Around every public call that does more than look. In a child after fork nothing goes on behind
+ * this: it would read its parent's input, repeat its nonces and change its poller. Errors: FORKED,
+ * CLOSED. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint);
 void goipci_endpoint_exit(goipci_endpoint *endpoint);
 /* The same for calls that may have waited: passes `error` on, CLOSED when closing interrupted it.
  * */
 goipc_error goipci_endpoint_exit_wait(goipci_endpoint *endpoint, goipc_error error);
-/* The same for reads, of which there is one at a time. Errors: CLOSED, STATE. */
+/* The same for reads, of which there is one at a time. Errors: FORKED, CLOSED, STATE. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint);
 /* Passes `error` on, after a pause when it is permanent and came the last time, too. */
 goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error error,

@@ -15,7 +15,10 @@ int64_t goipci_system_clock_ms(void);
 /* Microseconds on the same clock. */
 int64_t goipci_system_clock_us(void);
 
-/* The identity of this process, compared to notice a fork. */
+/* The identity of this process, compared to notice the forks that come after watch_forks, which may
+ * be called again and again. process is nothing but a load: every call asks it, also in a signal
+ * handler. */
+void goipci_system_watch_forks(void);
 int64_t goipci_system_process(void);
 
 /* Runs `action` once in the life of the process; every caller returns only after it has run. */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 #if __has_include(<sys/random.h>)
@@ -60,27 +61,32 @@ int64_t goipci_system_clock_ms(void)
     return goipci_system_clock_us() / 1000;
 }
 
-/* How many forks lie between the first process that asked and this one. Looked at with every write
- * and every wait, so it must not cost a system call, as getpid does. */
-static int64_t fork_count;
+/* How many forks lie between the first process that watched them and this one. Every call looks at
+ * it, so it must not cost a system call, as getpid does. */
+static atomic_int fork_count;
 
 static void count_fork(void)
 {
-    fork_count++; /* in the child, which has one thread */
+    atomic_fetch_add(&fork_count, 1);
 }
 
-static void watch_forks(void)
+static void register_fork_handler(void)
 {
     /* Without memory for it forks go unnoticed, as with most libraries. */
     (void)pthread_atfork(NULL, NULL, count_fork);
 }
 
-int64_t goipci_system_process(void)
+void goipci_system_watch_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    (void)pthread_once(&once, watch_forks); /* fails only for a `once` that was not initialised */
-    return fork_count;
+    /* It fails only for a `once` that was not initialised. */
+    (void)pthread_once(&once, register_fork_handler);
+}
+
+int64_t goipci_system_process(void)
+{
+    return atomic_load_explicit(&fork_count, memory_order_relaxed);
 }
 
 void goipci_system_register_once(void (*action)(void))

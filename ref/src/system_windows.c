@@ -51,6 +51,11 @@ int64_t goipci_system_clock_ms(void)
     return goipci_system_clock_us() / 1000;
 }
 
+void goipci_system_watch_forks(void)
+{
+    /* There are none. */
+}
+
 int64_t goipci_system_process(void)
 {
     return (int64_t)GetCurrentProcessId();

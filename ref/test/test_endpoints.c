@@ -1024,33 +1024,72 @@ static void test_poll_descriptor(void)
 
 /* --- fork and configuration ------------------------------------------------------------------- */
 
-static void test_child_after_fork(void)
+/* In the child nothing is done, and nothing that the parent would notice. */
+static void expect_forked(const test_pair *pair)
 {
+    static const uint8_t data[60];
+    const goipc_outgoing messages[2] = {{1, data, sizeof data}, {2, data, sizeof data}};
+    goipc_message message;
+    size_t count;
+
+    EXPECT(goipc_server_read(pair->server, 0, &message) == GOIPC_ERROR_FORKED);
+    EXPECT(goipc_client_read(pair->client, 0, &message) == GOIPC_ERROR_FORKED);
+    for (int i = 0; i < 3; i++) { /* more than the queue holds */
+        EXPECT(goipc_client_write(pair->client, 1, data, sizeof data) == GOIPC_ERROR_FORKED);
+        EXPECT(goipc_server_write(pair->server, pair->id, 1, data, sizeof data) ==
+               GOIPC_ERROR_FORKED);
+        EXPECT(goipc_server_write(pair->server, GOIPC_CLIENT_ALL, 1, data, sizeof data) ==
+               GOIPC_ERROR_FORKED);
+    }
+    EXPECT(goipc_client_write_batch(pair->client, messages, 2, &count) == GOIPC_ERROR_FORKED);
+    EXPECT(count == 0);
+    EXPECT(goipc_client_flush(pair->client, 0) == GOIPC_ERROR_FORKED);
+    EXPECT(goipc_server_flush(pair->server, 0) == GOIPC_ERROR_FORKED);
+    EXPECT(goipc_server_disconnect(pair->server, pair->id) == GOIPC_ERROR_FORKED);
+    goipc_client_close(pair->client);
+    goipc_server_close(pair->server);
+}
+
+static void test_child_after_fork(bool corked)
+{
+    const goipc_server_config server = {.options.queue_size_max = 100};
+    const goipc_client_config client = {.options.queue_size_max = 100};
     test_pair pair;
     goipc_message message;
     pid_t child;
     int status;
 
-    pair_start(&pair, server_defaults, client_defaults);
+    pair_start(&pair, server, client);
+    goipc_client_cork(pair.client); /* so that one read of the stream has both */
+    EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_write(pair.client, 2, "x", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_flush(pair.client, PATIENCE_MS) == GOIPC_ERROR_OK);
+    message = server_expect_data(pair.server);
+    EXPECT(message_is(&message, 1, "x", 1));
+    if (corked) {
+        goipc_client_cork(pair.client);
+        goipc_server_cork(pair.server);
+    }
     child = fork();
     EXPECT(child >= 0);
     if (child == 0) {
-        EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_FORKED);
-        EXPECT(goipc_client_read(pair.client, 0, &message) == GOIPC_ERROR_FORKED);
-        EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_FORKED);
-        EXPECT(goipc_server_write(pair.server, pair.id, 1, "x", 1) == GOIPC_ERROR_FORKED);
-        goipc_client_close(pair.client);
-        goipc_server_close(pair.server);
+        expect_forked(&pair);
         _exit(0);
     }
     EXPECT(waitpid(child, &status, 0) == child);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
-    message = server_expect_data(pair.server);
-    EXPECT(message_is(&message, 1, "x", 1));
-    EXPECT(goipc_server_write(pair.server, pair.id, 2, "y", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_write(pair.client, 3, "x", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_flush(pair.client, PATIENCE_MS) == GOIPC_ERROR_OK);
+    for (uint32_t type = 2; type <= 3; type++) {
+        message = server_expect_data(pair.server);
+        EXPECT(message_is(&message, type, "x", 1));
+    }
+    EXPECT(goipc_server_write(pair.server, pair.id, 4, "y", 1) == GOIPC_ERROR_OK);
+    EXPECT(goipc_server_flush(pair.server, PATIENCE_MS) == GOIPC_ERROR_OK);
     message = client_expect_data(pair.client);
-    EXPECT(message_is(&message, 2, "y", 1));
+    EXPECT(message_is(&message, 4, "y", 1));
+    EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+    EXPECT(goipc_server_client_count(pair.server) == 1);
     pair_close(&pair);
 }
 
@@ -1151,7 +1190,8 @@ int main(void)
     test_slow_reader_is_bounded(30, GOIPC_ERROR_TIMEOUT);
     test_client_write_times_out();
     test_poll_descriptor();
-    test_child_after_fork();
+    test_child_after_fork(false);
+    test_child_after_fork(true);
     test_bad_configurations();
     test_log_tells_what_happens();
     printf("ok %d checks\n", test_checks);
