@@ -36,8 +36,9 @@
  *            GOIPC_ERROR_CLOSED before it frees), but nothing may be called once it has returned.
  * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
  *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
- *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent.
- *            `_close` frees the child's copy and says nothing to anybody.
+ *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent,
+ *            `_interrupt` and `_resume` do nothing, and `_close` frees the child's copy and tells
+ *            nobody.
  * Zero       Every configuration may be zero-initialised: encrypted, 3 MiB messages, peers of the
  *            same user (or root) only. NULL for a configuration means the same.
  *

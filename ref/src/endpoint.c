@@ -416,6 +416,9 @@ void goipci_endpoint_evict(goipci_endpoint *endpoint)
 
 void goipci_endpoint_interrupt(goipci_endpoint *endpoint)
 {
+    if (goipci_endpoint_check_process(endpoint) != GOIPC_ERROR_OK) {
+        return; /* what wakes the poller is the parent's, too */
+    }
     /* Perhaps in a signal handler: counted in and out by hand, because exit may take a lock. */
     atomic_fetch_add(&endpoint->inside, 1);
     atomic_store(&endpoint->interrupted, true);
@@ -425,8 +428,9 @@ void goipci_endpoint_interrupt(goipci_endpoint *endpoint)
 
 void goipci_endpoint_resume(goipci_endpoint *endpoint)
 {
-    if (atomic_load(&endpoint->closing)) {
-        return; /* the interrupt is the closing thread's now */
+    if (goipci_endpoint_check_process(endpoint) != GOIPC_ERROR_OK ||
+        atomic_load(&endpoint->closing)) {
+        return; /* the interrupt is the parent's, or the closing thread's now */
     }
     atomic_store(&endpoint->interrupted, false);
     goipci_poller_resume(endpoint->poller);

@@ -1024,6 +1024,20 @@ static void test_poll_descriptor(void)
 
 /* --- fork and configuration ------------------------------------------------------------------- */
 
+static void in_child(void (*action)(const test_pair *), const test_pair *pair)
+{
+    const pid_t child = fork();
+    int status;
+
+    EXPECT(child >= 0);
+    if (child == 0) {
+        action(pair);
+        _exit(0);
+    }
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* In the child nothing is done, and nothing that the parent would notice. */
 static void expect_forked(const test_pair *pair)
 {
@@ -1056,8 +1070,6 @@ static void test_child_after_fork(bool corked)
     const goipc_client_config client = {.options.queue_size_max = 100};
     test_pair pair;
     goipc_message message;
-    pid_t child;
-    int status;
 
     pair_start(&pair, server, client);
     goipc_client_cork(pair.client); /* so that one read of the stream has both */
@@ -1070,14 +1082,7 @@ static void test_child_after_fork(bool corked)
         goipc_client_cork(pair.client);
         goipc_server_cork(pair.server);
     }
-    child = fork();
-    EXPECT(child >= 0);
-    if (child == 0) {
-        expect_forked(&pair);
-        _exit(0);
-    }
-    EXPECT(waitpid(child, &status, 0) == child);
-    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    in_child(expect_forked, &pair);
     EXPECT(goipc_client_write(pair.client, 3, "x", 1) == GOIPC_ERROR_OK);
     EXPECT(goipc_client_flush(pair.client, PATIENCE_MS) == GOIPC_ERROR_OK);
     for (uint32_t type = 2; type <= 3; type++) {
@@ -1090,6 +1095,37 @@ static void test_child_after_fork(bool corked)
     EXPECT(message_is(&message, 4, "y", 1));
     EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
     EXPECT(goipc_server_client_count(pair.server) == 1);
+    pair_close(&pair);
+}
+
+static void interrupt_both(const test_pair *pair)
+{
+    goipc_server_interrupt(pair->server);
+    goipc_client_interrupt(pair->client);
+}
+
+static void resume_both(const test_pair *pair)
+{
+    goipc_server_resume(pair->server);
+    goipc_client_resume(pair->client);
+}
+
+/* The descriptor that wakes is the same one in both processes. */
+static void test_child_interrupts_nobody(void)
+{
+    test_pair pair;
+    goipc_message message;
+
+    pair_start(&pair, server_defaults, client_defaults);
+    in_child(interrupt_both, &pair);
+    EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+    EXPECT(goipc_client_read(pair.client, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+    interrupt_both(&pair);
+    in_child(resume_both, &pair);
+    EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_INTERRUPTED);
+    EXPECT(goipc_client_read(pair.client, 0, &message) == GOIPC_ERROR_INTERRUPTED);
+    resume_both(&pair);
+    EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
     pair_close(&pair);
 }
 
@@ -1192,6 +1228,7 @@ int main(void)
     test_poll_descriptor();
     test_child_after_fork(false);
     test_child_after_fork(true);
+    test_child_interrupts_nobody();
     test_bad_configurations();
     test_log_tells_what_happens();
     printf("ok %d checks\n", test_checks);
