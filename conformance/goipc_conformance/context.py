@@ -47,12 +47,18 @@ def fresh_name() -> str:
 def remove_leftovers() -> None:
     """A server that was ended by force leaves its socket; only sockets under names of ours are removed."""
     for name in _names:
-        path = f"/tmp/{name}.sock"
-        try:
-            if stat.S_ISSOCK(os.lstat(path).st_mode):
-                os.unlink(path)
-        except OSError:
-            pass
+        remove_socket(f"/tmp/{name}.sock")
+        remove_socket(f"/tmp/{name}")  # where a name was cut at a NUL
+
+
+def remove_socket(path: str, since: float = 0.0) -> None:
+    """Only if it is a socket, and one that was made since then: a path may be whatever an adapter named."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISSOCK(found.st_mode) and found.st_mtime >= since:
+            os.unlink(path)
+    except (OSError, ValueError):  # a path with a NUL, or one that the system's encoding does not have
+        pass
 
 
 class Verdictless(Exception):
@@ -86,6 +92,7 @@ class Context:
         self._listeners: list[Listener] = []
         self._sentinels = itertools.count(1)
         self._numbers = 0
+        self._started = time.time() - 1.0  # the clock of the file system is a little behind
         self.stopped = False
         self.turn = 0
         self._messages_ok: list[tuple[int, bytes]] = []
@@ -602,10 +609,7 @@ class Context:
         for listener in self._listeners:
             listener.close()
         if self.role == "server" and self.path and not self.subject.attached:
-            try:
-                os.unlink(self.path)
-            except OSError:
-                pass
+            remove_socket(self.path, self._started)
 
     def usage(self) -> resources.Usage:
         usage = resources.usage_of(self.subject.pid())

@@ -180,7 +180,10 @@ class Engine:
         )
         result = None
         try:
-            result = self._ask(context)
+            try:
+                result = self._ask(context)
+            finally:
+                context.close_all()
         except Exception as error:  # a fault of the suite must never look like a fault of the implementation
             result = Result(
                 instance,
@@ -189,7 +192,6 @@ class Engine:
                 internal=traceback.format_exc(),
             )
         finally:
-            context.close_all()
             transcript = list(getattr(getattr(subject, "control", None), "transcript", ()))
             if result is None or not self._give_back(instance, subject, result):
                 subject.end(graceful=False)

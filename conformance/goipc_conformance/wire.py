@@ -293,6 +293,9 @@ def connect_unix(path: str) -> socket.socket:
     except OSError:
         sock.close()
         raise
+    except ValueError as error:  # characters that no path has
+        sock.close()
+        raise OSError(errno.EINVAL, str(error)) from None
     return sock
 
 

@@ -161,6 +161,8 @@ def serve(request: dict) -> dict:
     state.update(listener=listener, path=path, echo=request.get("echo", False))
     arguments = (listener, request["encryption"] == "required", request.get("max_message_size", 3145728))
     threading.Thread(target=accept_loop, args=arguments, daemon=True).start()
+    for lie in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("path=")):
+        path = lie.encode().decode("unicode_escape")  # so that it can be one that no command line holds
     return {"ok": True, "endpoint": {"transport": "unix", "path": path}}
 
 
@@ -220,7 +222,7 @@ def main() -> None:
     if state["listener"]:
         try:
             os.unlink(state["path"])
-        except OSError:
+        except (OSError, ValueError):
             pass
     os._exit(0)
 

@@ -41,7 +41,7 @@ BAD_NAMES = {
     "slash": "goipc-conf/{}",
     "parent": "../{}",
     "absolute": "/tmp/{}",
-    "nul": "goipc-conf\0{}",
+    "nul": "{}\0x",
 }
 
 
