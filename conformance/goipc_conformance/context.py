@@ -8,6 +8,7 @@ echo, the end of the connection and the deadline decides. Afterwards a new peer 
 import atexit
 import hashlib
 import itertools
+import math
 import os
 import secrets as randomness
 import socket
@@ -28,6 +29,9 @@ from .wire import Closed, Cuts, Listener, Log, Silent, connect_unix
 
 MAXIMUM = 65536  # the server's maximum message size unless a case needs another
 END_PATIENCE = 1.5  # seconds for the end of a connection about which nothing is asked any more
+FLOOD_PATIENCE = 5  # answers' times for messages that keep coming and are not the one that is waited for
+CASE_PATIENCE = 60  # answers' times for a whole case
+DETAILS_MAX = 20  # sentences about what was seen; the first ones say it
 CONNECT_PATIENCE = 3  # a client may take so many times longer to connect than for an answer: it waits for our answers
 
 _numbers = itertools.count(1)
@@ -79,6 +83,7 @@ class Context:
         self.subject = subject
         self.timeout = timeout
         self.log = Log()
+        self.log.over = time.monotonic() + CASE_PATIENCE * timeout
         self.words: list[str] = []
         self.details: list[str] = []
         self.notes: list[str] = []
@@ -131,7 +136,7 @@ class Context:
     def see(self, word: str, detail: str = "") -> None:
         if word not in self.words:
             self.words.append(word)
-        if detail and detail not in self.details:
+        if detail and len(self.details) < DETAILS_MAX and detail not in self.details:
             self.details.append(detail)
 
     def note(self, text: str) -> None:
@@ -370,8 +375,11 @@ class Context:
             if sentinel:
                 marker = self.sentinel()
                 peer.send(*marker)
+            deadline = time.monotonic() + FLOOD_PATIENCE * self.timeout
             while True:
                 message = peer.receive()
+                if time.monotonic() > deadline:
+                    raise Silent("the last of the messages that keep coming")
                 if marker and message == marker:
                     self.see("ignored")
                     return
@@ -564,6 +572,7 @@ class Context:
     def serve_fresh_peer(self) -> None:
         """Afterwards a new peer must be served: the failure of one connection must not be the end of all."""
         problem = ""
+        self.log.over = math.inf  # that the case took too long is no fault of the new peer's
         deadline = time.monotonic() + self.timeout
         while True:
             try:

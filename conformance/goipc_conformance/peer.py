@@ -8,7 +8,7 @@ import dataclasses
 import socket
 
 from . import codec, keys
-from .wire import Cuts, Log, Wire
+from .wire import RECEIVED_MAX, Cuts, Log, Wire
 
 SENTINEL_TYPE = 0x53454E54  # "SENT": below 2^31, so every implementation can carry it
 
@@ -90,7 +90,7 @@ class Peer:
         size = codec.read_u32(self.wire.receive(codec.LENGTH_SIZE, "frame length", timeout))
         if size < self.overhead:
             raise Malformed(f"a frame of length {size}; the least is {self.overhead}")
-        if size > 64 << 20:
+        if size > RECEIVED_MAX:
             raise Malformed(f"a frame of length {size}")
         return self.wire.receive(size, "frame body", timeout)
 

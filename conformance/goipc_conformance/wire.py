@@ -5,6 +5,7 @@ import array
 import dataclasses
 import errno
 import fcntl
+import math
 import os
 import select
 import socket
@@ -13,6 +14,12 @@ import time
 
 LOGGED_MAX = 70000  # bytes kept per entry while a case runs: the largest frame of most cases
 KEPT_MAX = 2048  # bytes kept of a case that passed
+RECEIVED_MAX = 16 << 20  # bytes taken in advance; whoever sends more has to wait
+# An implementation may send without end. After so many bytes in a log only the beginning of each entry is kept, and
+# after so many entries none.
+LOG_BYTES_MAX = 1 << 20
+LOG_ENTRIES_MAX = 20000
+LOG_HEAD = 64
 
 
 class Closed(Exception):
@@ -57,12 +64,16 @@ class Log:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
+        self.over = math.inf  # when the case has to be over, whatever still comes
         self.entries: list[LogEntry] = []
+        self._bytes = 0
 
     def add(self, direction: str, data: bytes, label: str, peer: int) -> None:
-        self.entries.append(
-            LogEntry(time.monotonic() - self.started, direction, bytes(data[:LOGGED_MAX]), len(data), label, peer)
-        )
+        if len(self.entries) >= LOG_ENTRIES_MAX:
+            return
+        kept = bytes(data[: LOGGED_MAX if self._bytes < LOG_BYTES_MAX else LOG_HEAD])
+        self._bytes += len(kept)
+        self.entries.append(LogEntry(time.monotonic() - self.started, direction, kept, len(data), label, peer))
 
 
 class Wire:
@@ -103,7 +114,7 @@ class Wire:
                 self._drain()
                 raise Closed(_how_it_ended(error)) from None
             # A peer that echoes while we still write must not be left waiting for us to read.
-            if not self._poll(select.POLLOUT | select.POLLIN, deadline):
+            if self._is_late(deadline) or not self._poll(select.POLLOUT | select.POLLIN, deadline):
                 raise Silent("room to send")
             self._drain()
 
@@ -154,9 +165,13 @@ class Wire:
         poll.register(self._sock.fileno(), events)
         return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
+    def _is_late(self, deadline: float) -> bool:
+        """Asked wherever bytes that come without end would let nobody wait, and so never be late."""
+        return time.monotonic() > min(deadline, self._log.over)
+
     def _drain(self) -> None:
-        """Takes whatever has arrived without waiting."""
-        while self._ended is None:
+        """Takes whatever has arrived without waiting, up to a limit."""
+        while self._ended is None and len(self._received) < RECEIVED_MAX:
             try:
                 piece = self._sock.recv(262144)
             except BlockingIOError:
@@ -170,6 +185,8 @@ class Wire:
             self._received += piece
 
     def _fill(self, size: int, deadline: float, waiting_for: str) -> None:
+        if self._is_late(math.inf):
+            raise Silent(waiting_for, bytes(self._received))
         while len(self._received) < size:
             self._drain()
             if len(self._received) >= size:
@@ -180,7 +197,7 @@ class Wire:
                 if partial:
                     self._log.add("<", partial, f"{waiting_for}, cut short", self.number)
                 raise Closed(self._ended, partial)
-            if not self._poll(select.POLLIN, deadline):
+            if self._is_late(deadline) or not self._poll(select.POLLIN, deadline):
                 raise Silent(waiting_for, bytes(self._received))
 
     def receive(self, size: int, label: str, timeout: float | None = None) -> bytes:
@@ -217,6 +234,8 @@ class Wire:
         deadline = time.monotonic() + quiet
         while self._ended is None and self._poll(select.POLLIN, deadline):
             self._drain()
+            if self._is_late(deadline):
+                break
         return self._ended is not None
 
     def wait_end(self, timeout: float | None = None) -> tuple[str, bytes]:
@@ -230,9 +249,12 @@ class Wire:
                 return closed.how, bytes(rest)
             except Silent:
                 raise Silent("the end of the connection", bytes(rest)) from None
-            rest += self._received
+            if len(rest) < RECEIVED_MAX:
+                rest += self._received
             self._log.add("<", self._received, "more", self.number)
             self._received.clear()
+            if self._is_late(deadline):
+                raise Silent("the end of the connection", bytes(rest))
 
     def shrink_receive_buffer(self) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -90,6 +90,12 @@ def serve_one(sock: socket.socket, number: int, encrypted: bool, maximum: int) -
         sock.sendall(codec.frame(seal(codec.u32(maximum))))
         read(sock, 1)
         say({"ev": "state", "state": "connected", "conn": number})
+        while "flood" in FAULTS:
+            sock.sendall(codec.frame(seal(codec.message_plaintext(7, b"flood"))) * 500)
+        while "flood-bytes" in FAULTS:
+            sock.sendall(bytes(65536))
+        while "flood-events" in FAULTS:
+            say({"ev": "message", "conn": number, "type": 7, "len": 5, "data": "666c6f6f64"})
         messages(sock, number, key, seal, maximum)
     except (End, OSError):
         pass

@@ -12,6 +12,7 @@ from .process import Exit, Process
 from .subject import AdapterError, ConnectConfig, Died, Hung, Identity, Pending, ServeConfig, Subject, Unsupported
 
 LINE_MAX = 16 << 20
+EVENTS_MAX = 200000  # of one case, and more than any case asks for
 PROTOCOL = 1
 
 
@@ -69,9 +70,12 @@ class Control:
         if not isinstance(message, dict):
             self.fault = self.fault or f"a line that is not an object: {_shown(line)}"
         elif "ev" in message:
-            self.events.append(message)
+            if len(self.events) < EVENTS_MAX:
+                self.events.append(message)
+            else:
+                self.fault = self.fault or f"more than {EVENTS_MAX} events"
         elif "id" in message and isinstance(message.get("ok"), bool):
-            if isinstance(message["id"], int):
+            if isinstance(message["id"], int) and message["id"] <= self._next_id:
                 self._replies[message["id"]] = message
         else:
             self.fault = self.fault or f"a line that is neither reply nor event: {_shown(line)}"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ..engine import Result
-from ..wire import LOGGED_MAX, LogEntry
+from ..wire import LogEntry
 from . import Run
 
 USER0 = 147
@@ -64,8 +64,8 @@ def wire_log(result: Result) -> str:
             + (f" ({entry.size} bytes)" if entry.size else "")
         )
         lines += hexdump(entry.data)
-        if entry.size > LOGGED_MAX:
-            lines.append(f"    ... {entry.size - LOGGED_MAX} more bytes")
+        if entry.size > len(entry.data):
+            lines.append(f"    ... {entry.size - len(entry.data)} more bytes")
     if result.control:
         lines += ["", "control channel"] + [f"  {arrow} {line[:400]}" for arrow, line in result.control]
     if result.output.strip():
