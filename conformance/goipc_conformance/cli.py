@@ -4,9 +4,12 @@ expectations, 130 interrupted."""
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 
@@ -40,7 +43,21 @@ def split_target(arguments: list[str]) -> tuple[list[str], list[str]]:
     return arguments, []
 
 
+def end_on_signals() -> None:
+    """Whoever cancels a run, such as a CI job, gets what Ctrl-C gives: every program ended, and the reports."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # One that is ignored on purpose, as nohup does it, stays ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+
+
 def main(arguments: list[str] | None = None) -> int:
+    if threading.current_thread() is threading.main_thread():
+        end_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the locale and the adapter's texts

@@ -71,7 +71,9 @@ class Engine:
         self._sample = sample
         self._stop = threading.Event()
         self._idle: list[Subject] = []
+        self._busy: set[Subject] = set()
         self._idle_lock = threading.Lock()
+        self._interrupted = False
 
     @property
     def identity(self) -> Identity:
@@ -93,6 +95,8 @@ class Engine:
             if self._stop.is_set():
                 return
             result = self.ask(todo[index])
+            if self._interrupted:
+                return  # its program was ended under it
             with lock:
                 results[index] = result
                 on_result(result)
@@ -105,12 +109,12 @@ class Engine:
                     for future in [pool.submit(ask, index) for index in shared]:
                         future.result()
                 except KeyboardInterrupt:
-                    self._stop.set()
+                    self._interrupt()
                     raise
             for index in alone:
                 ask(index)
         except KeyboardInterrupt:
-            self._stop.set()
+            self._interrupt()
             raise Interrupted([result for result in results if result is not None]) from None
         finally:
             self._end_idle()
@@ -142,6 +146,15 @@ class Engine:
         with self._idle_lock:
             self._idle.append(subject)
         return True
+
+    def _interrupt(self) -> None:
+        """Nobody waits for cases that run: whoever interrupts may soon end us by force."""
+        self._interrupted = True
+        self._stop.set()
+        with self._idle_lock:
+            busy = list(self._busy)
+        for subject in busy:
+            subject.kill()
 
     def _end_idle(self) -> None:
         while self._idle:
@@ -179,6 +192,10 @@ class Engine:
             timeout=TIMEOUT * self._settings.timeout_scale * instance_patience(instance),
         )
         result = None
+        with self._idle_lock:
+            self._busy.add(subject)
+        if self._interrupted:
+            subject.kill()
         try:
             try:
                 result = self._ask(context)
@@ -195,6 +212,8 @@ class Engine:
             transcript = list(getattr(getattr(subject, "control", None), "transcript", ()))
             if result is None or not self._give_back(instance, subject, result):
                 subject.end(graceful=False)
+            with self._idle_lock:
+                self._busy.discard(subject)
         result.duration = time.monotonic() - started
         result.wire, result.turn = context.log.entries, context.turn
         if result.verdict is Verdict.PASS and not self._settings.keep_everything:

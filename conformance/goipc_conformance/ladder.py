@@ -78,6 +78,9 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
         )
         if run.exit_code in (1, 3, 130):
             code = run.exit_code
+            if run.interrupted:
+                print("\nInterrupted.")
+                break
             failed = [result for result in run.results if result.verdict.counts_as == "failed"]
             result = failed[0]
             print(f"\nThe first of {len(failed)} on this rung:\n{result.verdict.value} {result.key}")

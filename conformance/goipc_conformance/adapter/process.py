@@ -144,6 +144,11 @@ class Process:
         self._last = self.captured()
         return found
 
+    def kill(self) -> None:
+        """At once, and without waiting; `end` is still to come."""
+        if self._popen.returncode is None:
+            self._signal(signal.SIGKILL)
+
     def close_streams(self) -> None:
         """After `end`, and after whoever reads standard output has seen its end."""
         for stream in (self._popen.stdin, self._popen.stdout):

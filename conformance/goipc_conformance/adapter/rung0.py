@@ -99,3 +99,7 @@ class EchoProgram(Subject):
         if exit_ is not None and (self._serving or exit_.is_crash):
             return exit_
         return None
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()

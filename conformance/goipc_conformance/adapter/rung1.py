@@ -266,6 +266,10 @@ class Adapter(Subject):
         process.close_streams()
         return wrong
 
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+
 
 class ServeRefused(Exception):
     """The implementation would not open the server."""

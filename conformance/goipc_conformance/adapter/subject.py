@@ -94,6 +94,9 @@ class Subject:
         """Ends the implementation; returns an exit that counts as a crash, if that is what happened."""
         return None
 
+    def kill(self) -> None:
+        """Ends it at once, whatever somebody else is doing with it, who will see that it has died."""
+
 
 class Pending:
     """The answer to `connect`, which comes when the handshake is over."""
