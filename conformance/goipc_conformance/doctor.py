@@ -16,7 +16,7 @@ from .adapter.process import StartError
 from .adapter.rung1 import Adapter, ServeRefused
 from .adapter.subject import AdapterError, ConnectConfig, Died, Hung, ServeConfig, Unsupported
 from .case import Case, Instance
-from .context import Context, fresh_name
+from .context import Context, RefusedPeer, fresh_name
 from .peer import Malformed, Refused
 from .wire import Closed, Silent
 
@@ -102,7 +102,12 @@ class Doctor:
         adapter = self.fresh()
         wanted = "text id"
         line = json.dumps({"id": wanted, "cmd": "x-other"}).encode() + b"\n"
-        os.write(adapter.control._write_fd, line)
+        try:
+            os.write(adapter.control._write_fd, line)
+        except OSError as error:
+            raise Complaint(
+                f"it cannot be written to after hello: {error.strerror}", "read standard input up to its end"
+            ) from None
         deadline = time.monotonic() + self.timeout
         while time.monotonic() < deadline:
             if any(arrow == "<" and '"text id"' in text for arrow, text in list(adapter.control.transcript)):
@@ -161,6 +166,11 @@ class Doctor:
             ) from None
         except ServeRefused as error:
             raise Complaint(f"serve failed: {error}", "serve must open an endpoint with the given name") from None
+        except RefusedPeer as error:
+            raise Complaint(
+                f"nobody can connect at {context.path!r}: {error}",
+                "reply to serve with the path of the socket, and only when a peer can connect there",
+            ) from None
         finally:
             context.close_all()
 
@@ -169,8 +179,14 @@ class Doctor:
         adapter = self.fresh()
         if "server" not in adapter.roles:
             raise Notice("the adapter has no server role")
-        for _ in range(2):
-            adapter.serve(ServeConfig(name=fresh_name(), encryption=self.encryption(), maximum=65536))
+        for which in ("first", "second"):
+            try:
+                adapter.serve(ServeConfig(name=fresh_name(), encryption=self.encryption(), maximum=65536))
+            except ServeRefused as error:
+                raise Complaint(
+                    f"the {which} serve was refused: {error}",
+                    "serve or connect while an endpoint is open closes that endpoint first",
+                ) from None
 
     def check_connect_timeout(self) -> None:
         """connect to nobody fails when its time is over, and other requests are answered meanwhile"""

@@ -8,6 +8,7 @@ import sys
 import pytest
 from conftest import HERE, TOY
 from goipc_conformance.adapter.choose import Target, greet
+from goipc_conformance.adapter.rung1 import misfit_of
 from goipc_conformance.adapter.subject import AdapterError
 
 FEW = ["hs.complete", "frame.length.runt", "key.zero-point", "conn.strays"]
@@ -174,6 +175,47 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
     assert done.returncode == 3 and "mend" in done.stdout
     done = suite("doctor", "--timeout-scale", "0.3", *toy("mute"))
     assert done.returncode == 3 and "FAIL the server" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "fault, says",
+    [
+        ("serve-once", "the second serve was refused: in-use"),
+        ("path=/tmp/goipc-conf-nobody", "nobody can connect at '/tmp/goipc-conf-nobody'"),
+        ("endpoint-text", "'endpoint' is not an object"),
+        ("input-closed", "it cannot be written to after hello"),
+    ],
+)
+def test_doctor_explains_what_it_is_there_to_find(suite, toy, fault, says):
+    done = suite("doctor", "--timeout-scale", "0.3", *toy(fault))
+    assert done.returncode == 3 and says in done.stdout and not done.stderr, done.stdout + done.stderr
+    assert re.fullmatch(r"\d+ passed, [1-9]\d* failed, \d+ skipped", last_line(done))
+
+
+def test_fields_of_the_wrong_type_are_the_adapters_fault(suite, toy):
+    done = suite("run", "server:hs.complete", "--repeats", "0", *toy("endpoint-text"))
+    assert done.returncode == 3 and "ERROR" in done.stdout and "internal" not in done.stdout, done.stdout
+    assert "'endpoint' is not an object" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "fields, wrong",
+    [
+        ({"frames": [{"type": 1, "data": ""}], "error": None, "hex": "00ff"}, False),
+        ({"ev": "message", "data": "AB"}, False),
+        ({"frames": None}, True),
+        ({"frames": [1]}, True),
+        ({"frames": [{}]}, True),
+        ({"hex": 5}, True),
+        ({"hex": "0 0"}, True),
+        ({"hex": "0"}, True),
+        ({"ev": "message", "data": {}}, True),
+        ({"ev": "message", "data": "xy"}, True),
+        ({"ev": "state", "state": 3}, True),
+    ],
+)
+def test_types_of_fields(fields, wrong):
+    assert bool(misfit_of(fields)) == wrong
 
 
 def test_shards_join_to_the_whole(suite, toy, tmp_path):

@@ -160,6 +160,8 @@ def serve(request: dict) -> dict:
     name = request["endpoint"]["name"]
     path = f"/tmp/{name}.sock"
     if state["listener"]:
+        if "serve-once" in FAULTS:
+            return {"ok": False, "error": {"class": "in-use", "message": "there is one already"}}
         state["listener"].close()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
@@ -169,6 +171,8 @@ def serve(request: dict) -> dict:
     threading.Thread(target=accept_loop, args=arguments, daemon=True).start()
     for lie in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("path=")):
         path = lie.encode().decode("unicode_escape")  # so that it can be one that no command line holds
+    if "endpoint-text" in FAULTS:
+        return {"ok": True, "endpoint": path}
     return {"ok": True, "endpoint": {"transport": "unix", "path": path}}
 
 
@@ -220,6 +224,9 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         say({"id": request["id"], **answer(request)})
+        if "input-closed" in FAULTS:
+            os.close(0)
+            time.sleep(3600)
         if request["cmd"] == "stop":
             if "leak" in FAULTS:
                 print("==1==ERROR: LeakSanitizer: detected memory leaks", file=sys.stderr, flush=True)

@@ -69,6 +69,8 @@ class Control:
             return
         if not isinstance(message, dict):
             self.fault = self.fault or f"a line that is not an object: {_shown(line)}"
+        elif misfit := misfit_of(message):
+            self.fault = self.fault or f"{misfit}: {_shown(line)}"
         elif "ev" in message:
             if len(self.events) < EVENTS_MAX:
                 self.events.append(message)
@@ -124,6 +126,36 @@ class Control:
 
     def join(self, timeout: float) -> None:
         self._thread.join(timeout)
+
+
+KINDS = {dict: "an object", list: "a list", str: "a text"}
+# What the fields of replies and events have to be, where they are there at all.
+FIELDS: dict[str, type] = {
+    "endpoint": dict,
+    "frames": list,
+    **dict.fromkeys(("data", "sha256", "hex", "key", "state", "class", "path"), str),
+}
+OCTETS = ("data", "hex")
+
+
+def misfit_of(message: dict[str, Any]) -> str:
+    """What is wrong with the type of a field, or nothing."""
+    for name, value in message.items():
+        if name in FIELDS and not isinstance(value, FIELDS[name]):
+            return f"{name!r} is not {KINDS[FIELDS[name]]}"
+        if name in OCTETS and not is_hexadecimal(value):
+            return f"{name!r} is not hexadecimal"
+    for frame in message.get("frames", ()):
+        if not isinstance(frame, dict) or not {"type", "data"} <= frame.keys():
+            return "a frame needs type and data"
+    return ""
+
+
+def is_hexadecimal(text: str) -> bool:
+    try:
+        return bytes.fromhex(text).hex() == text.lower()
+    except ValueError:
+        return False
 
 
 def _shown(line: bytes) -> str:
