@@ -167,7 +167,8 @@ def serve(request: dict) -> dict:
     listener.bind(path)
     listener.listen(16)
     state.update(listener=listener, path=path, echo=request.get("echo", False))
-    arguments = (listener, request["encryption"] == "required", request.get("max_message_size", 3145728))
+    maximum = 65536 if "max-fixed" in FAULTS else request.get("max_message_size", 3145728)
+    arguments = (listener, request["encryption"] == "required", maximum)
     threading.Thread(target=accept_loop, args=arguments, daemon=True).start()
     for lie in (fault.partition("=")[2] for fault in FAULTS if fault.startswith("path=")):
         path = lie.encode().decode("unicode_escape")  # so that it can be one that no command line holds
@@ -184,8 +185,8 @@ def answer(request: dict) -> dict:
             "hp": 1,
             "impl": {"name": "toy", "version": "1"},
             "roles": ["server"],
-            "caps": ["enc", "plain"],
-            "isolation": "process",
+            "caps": ["enc", "plain", *FAULTS & {"max-fixed"}],
+            "isolation": "connection" if "shared" in FAULTS else "process",
         }
     if command == "serve":
         return serve(request)

@@ -2,8 +2,11 @@
 """Turns what the command line says into something that can be asked."""
 
 import dataclasses
+import socket
+import time
 from collections.abc import Callable
 
+from ..wire import Listener
 from . import attached, reference
 from .process import StartError, split_command
 from .rung0 import EchoProgram
@@ -56,6 +59,8 @@ def target_from(words: list[str], server: str | None, client: str | None, plain_
             words = split_command(words[0].removeprefix("exec:")) + words[1:]
         if words[0].startswith("attach:"):
             return attached_target(words, plain_only)
+        if plain_only:
+            raise StartError("--plain is for programs of rung 0; an adapter says in hello what it knows")
         if words[0] == "ref":
             words = [str(reference.find()), *words[1:]]
         return Target(words=tuple(words))
@@ -99,10 +104,19 @@ def greet(target: Target, patience: float) -> Subject:
     return subject
 
 
+def accept_or_end(listener: Listener, program: EchoProgram, patience: float) -> socket.socket | None:
+    """The client's connection; none when it ends without one, or takes too long."""
+    deadline = time.monotonic() + patience
+    while True:
+        gone = program.ended() is not None or time.monotonic() >= deadline
+        sock = listener.accept(0.0 if gone else 0.05)  # one that connected and left at once did connect
+        if sock is not None or gone:
+            return sock
+
+
 def check_echo_program(target: Target, patience: float) -> None:
     """A rung 0 program that is not ready is reported before any case runs."""
     from ..context import fresh_name
-    from ..wire import Listener
     from .subject import ConnectConfig, ServeConfig
 
     if target.server:
@@ -113,7 +127,7 @@ def check_echo_program(target: Target, patience: float) -> None:
             if sock is None:
                 exit_ = program.exited()
                 raise AdapterError(
-                    f"the server ended before it listened at {path} ({exit_.describe})"
+                    f"the server ended before it listened at {path} ({exit_.describe}){program.last_words()}"
                     if exit_
                     else f"the server did not listen at {path} within {patience:g} s"
                 )
@@ -126,9 +140,14 @@ def check_echo_program(target: Target, patience: float) -> None:
         listener = Listener(f"/tmp/{name}.sock")
         try:
             program.connect(ConnectConfig(name=name, path=listener.path, maximum=65536))
-            sock = listener.accept(patience)
+            sock = accept_or_end(listener, program, patience)
             if sock is None:
-                raise AdapterError(f"the client did not connect to {listener.path} within {patience:g} s")
+                exit_ = program.ended()
+                raise AdapterError(
+                    f"the client ended before it connected to {listener.path} ({exit_.describe}){program.last_words()}"
+                    if exit_
+                    else f"the client did not connect to {listener.path} within {patience:g} s"
+                )
             sock.close()
         finally:
             listener.close()

@@ -85,6 +85,10 @@ class EchoProgram(Subject):
             return None
         return exit_
 
+    def ended(self) -> Exit | None:
+        """Whatever the exit: before it was of any use, none is in order."""
+        return self._process.exited() if self._process else None
+
     def output(self) -> str:
         return self._process.captured() if self._process else ""
 

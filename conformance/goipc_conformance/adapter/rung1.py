@@ -190,9 +190,8 @@ class Adapter(Subject):
         except Unsupported as error:
             raise AdapterError(f"hello was refused: {error}") from None
         except Died as died:
-            said = [line for line in self.output().splitlines() if line.strip()]
-            last = f"; it said: {_shown(said[-1].encode())}" if said else ""
-            raise AdapterError(f"the program ended before it answered hello ({died.exit.describe}){last}") from None
+            ended = f"the program ended before it answered hello ({died.exit.describe})"
+            raise AdapterError(ended + self.last_words()) from None
         if not reply["ok"]:
             raise AdapterError(f"hello failed: {error_of(reply)}")
         implementation = reply.get("impl")
@@ -210,7 +209,9 @@ class Adapter(Subject):
             implementation["version"],
             {key: str(value) for key, value in implementation.items()},
         )
-        self.roles, self.caps = frozenset(reply["roles"]), frozenset(reply["caps"]) | {"max"}
+        self.roles, self.caps = frozenset(reply["roles"]), frozenset(reply["caps"])
+        if "max-fixed" not in self.caps:
+            self.caps |= {"max"}
         self.isolation = str(reply.get("isolation", "process"))
         return reply
 

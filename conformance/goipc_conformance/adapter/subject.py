@@ -90,6 +90,11 @@ class Subject:
     def output(self) -> str:
         return ""
 
+    def last_words(self) -> str:
+        """What it said last before it died, as the end of a sentence about that."""
+        said = [line for line in self.output().splitlines() if line.strip()]
+        return f"; it said: {said[-1].strip()[:80]!r}" if said else ""
+
     def end(self, graceful: bool) -> Exit | None:
         """Ends the implementation; returns an exit that counts as a crash, if that is what happened."""
         return None
