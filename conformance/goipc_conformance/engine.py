@@ -14,12 +14,13 @@ from .adapter.process import StartError
 from .adapter.rung1 import ServeRefused
 from .adapter.subject import AdapterError, Died, Hung, Identity, Subject, Unsupported
 from .case import Instance
-from .context import Context, NotReady, RefusedPeer, Verdictless
+from .context import MAXIMUM, Context, NotReady, RefusedPeer, Verdictless
 from .outcome import Verdict, canonical, judge
 from .peer import Malformed, Refused
 from .profiles import PROFILES, Profile
 from .wire import KEPT_MAX, Closed, LogEntry, Silent
 
+WEAK_CUTS = "a piece was not seen to be read before the next one was sent: the cuts may have had no effect"
 TIMEOUT = 2.0  # seconds an implementation has for one answer, before --timeout-scale
 
 
@@ -60,7 +61,7 @@ class Settings:
     profile: Profile = PROFILES["all"]
     stop_at_first: bool = False
     keep_everything: bool = False  # whole octet logs of passed cases, too
-    isolation: str = ""  # "process" or "connection"; empty: what the adapter declares
+    isolation: str = "process"  # or "connection", which an adapter has to declare
 
 
 class Engine:
@@ -171,6 +172,10 @@ class Engine:
         encryption = instance.params.get("enc")
         if encryption is not None:
             needed.append("enc" if encryption == "on" else "plain")
+        maximum = case.config(**instance.params).get("maximum", MAXIMUM) if case.config else MAXIMUM
+        # The suite's own, and the implementation's, need not be chosen.
+        if instance.role == "server" and maximum not in (MAXIMUM, codec.MESSAGE_SIZE_DEFAULT):
+            needed.append("max")
         for capability in needed:
             if capability not in sample.caps:
                 return Verdict.UNSUPPORTED, f"the adapter does not declare {capability!r}"
@@ -220,6 +225,8 @@ class Engine:
             for entry in result.wire:
                 entry.data = entry.data[:KEPT_MAX]
         result.control = transcript
+        if any(peer.wire.weak_cuts for peer in context.peers):
+            context.note(WEAK_CUTS)
         result.notes = tuple(context.notes)
         return result
 

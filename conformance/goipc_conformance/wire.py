@@ -139,7 +139,7 @@ class Wire:
 
     def wait_consumed(self) -> None:
         """Waits until the peer has read all we wrote. Where the system cannot tell, a short pause has to do and
-        the case says so."""
+        the report says so (`weak_cuts`)."""
         # Whoever has left one piece unread reads no more: further pieces need not wait as long for it.
         deadline = time.monotonic() + (0.05 if self.weak_cuts else self.timeout)
         unread = array.array("i", [0])

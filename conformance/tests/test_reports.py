@@ -90,6 +90,18 @@ def test_junit_fits_its_schema(run, tmp_path):
     assert len(list(root.iter("error"))) == 1  # only the harness's own fault
 
 
+def test_what_is_recorded_is_what_was_expected(run):
+    """An XPASS did not do what it is recorded with."""
+    result = next(result for result in run.results if result.verdict is Verdict.XPASS)
+    result.expectation = Entry("key.prefix", ("crashed",), "aborts")
+    messages = [failure.get("message") for failure in junit.document(run).getroot().iter("failure")]
+    assert "expected crashed, observed closed" in messages
+    assert any(line.startswith("| XPASS") and "| crashed | closed |" in line for line in markdown.lines(run))
+    lines = tap.lines(run)
+    at = lines.index("  verdict: XPASS")
+    assert lines[at + 1] == '  expected: "crashed"'
+
+
 def test_tap(run, tmp_path):
     lines = tap.lines(run)
     assert lines[0] == "TAP version 14" and lines[1] == f"1..{len(run.results) + 1}"

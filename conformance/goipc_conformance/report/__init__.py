@@ -20,6 +20,8 @@ class Run:
     duration: float
     suite_version: str
     spec_edition: str
+    fault: str = ""  # why nothing could be asked
+    fault_code: int = 3
     stale: list[str] = dataclasses.field(default_factory=list)
     expectations: str = ""
     interrupted: bool = False
@@ -35,7 +37,7 @@ class Run:
         # A stale expectation is a failure of its own.
         return {
             "passed": self.count("passed"),
-            "failed": self.count("failed") + len(self.stale),
+            "failed": self.count("failed") + len(self.stale) + bool(self.fault),
             "skipped": self.count("skipped"),
         }
 
@@ -48,6 +50,8 @@ class Run:
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
+        if self.fault:
+            return self.fault_code
         verdicts = {result.verdict for result in self.results}
         if Verdict.ERROR in verdicts:
             return 3
@@ -58,6 +62,11 @@ class Run:
         if not any(result.verdict.counts_as == "passed" for result in self.results):
             return 2
         return 0
+
+
+def wanted(result: Result) -> tuple[str, ...]:
+    """The outcomes with which it would have passed: where one is recorded, it alone."""
+    return result.expectation.outcome if result.expectation else result.instance.case.expect
 
 
 def totals_line(totals: dict[str, int]) -> str:

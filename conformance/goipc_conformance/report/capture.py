@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..engine import Result
 from ..wire import LogEntry
-from . import Run
+from . import Run, wanted
 
 USER0 = 147
 SERVER, CLIENT = 0, 1
@@ -52,7 +52,7 @@ def wire_log(result: Result) -> str:
     lines = [
         f"{result.verdict.value} {result.key}",
         case.title,
-        f"expected {' or '.join(case.expect)}",
+        f"expected {' or '.join(wanted(result))}",
         f"observed {result.outcome or result.reason}",
         *(f"  {detail}" for detail in result.details),
         "",

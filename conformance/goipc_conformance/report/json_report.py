@@ -89,6 +89,7 @@ def document(run: Run) -> dict[str, Any]:
             "implementation": run.identity,
             "expectations": run.expectations,
             "interrupted": run.interrupted,
+            "fault": run.fault,
             "roles": list(run.roles),
             "shard": run.shard,
             "selection": list(run.selection),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..engine import Result
 from ..outcome import Verdict
-from . import Run, text
+from . import Run, text, wanted
 
 # XML 1.0 cannot hold these at all.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -39,7 +39,7 @@ def _case(suite: ET.Element, run: Run, result: Result) -> None:
             "failure",
             {
                 "type": result.verdict.value,
-                "message": clean(f"expected {' or '.join(case.expect)}, observed {result.outcome}"),
+                "message": clean(f"expected {' or '.join(wanted(result))}, observed {result.outcome}"),
             },
         ).text = body
     if result.output and result.verdict.counts_as == "failed":
@@ -96,6 +96,22 @@ def document(run: Run) -> ET.ElementTree:
                 suite, "testcase", {"name": clean(line), "classname": "goipc.expectations", "time": "0"}
             )
             ET.SubElement(element, "failure", {"type": "STALE", "message": clean(line)})
+    if run.fault:
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            {
+                "name": "harness",
+                "tests": "1",
+                "failures": "0",
+                "errors": "1",
+                "skipped": "0",
+                "time": "0",
+                "timestamp": run.started.rstrip("Z"),
+            },
+        )
+        element = ET.SubElement(suite, "testcase", {"name": "asking", "classname": "goipc.harness", "time": "0"})
+        ET.SubElement(element, "error", {"type": "ERROR", "message": clean(run.fault)})
     return ET.ElementTree(root)
 
 

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from . import Run, totals_line
+from . import Run, totals_line, wanted
 
 SHOWN = 60
 
@@ -35,11 +35,13 @@ def lines(run: Run) -> list[str]:
         for result in failed[:SHOWN]:
             case = result.instance.case
             out.append(
-                f"| {result.verdict.value} | `{cell(result.key)}` | {cell(' or '.join(case.expect))} "
+                f"| {result.verdict.value} | `{cell(result.key)}` | {cell(' or '.join(wanted(result)))} "
                 f"| {cell(result.outcome or result.reason)} | {' '.join(case.reqs[:3])} |"
             )
         if len(failed) > SHOWN:
             out.append(f"\n{len(failed) - SHOWN} more are in the other reports.")
+    if run.fault:
+        out += ["", f"Nothing could be asked: {cell(run.fault)}"]
     if run.stale:
         out += ["", "Stale expectations:", ""] + [f"- {line}" for line in run.stale]
     return out

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..outcome import Verdict
-from . import Run
+from . import Run, wanted
 
 KNOWN = (Verdict.XFAIL, Verdict.XFLAKY)
 
@@ -20,6 +20,8 @@ def description(text: str) -> str:
 
 def lines(run: Run) -> list[str]:
     out = ["TAP version 14", f"1..{len(run.results) + len(run.stale)}"]
+    if run.fault:
+        out.append(f"Bail out! {' '.join(run.fault.split())}")
     number = 0
     for number, result in enumerate(run.results, 1):
         verdict = result.verdict
@@ -34,7 +36,7 @@ def lines(run: Run) -> list[str]:
             out += [
                 "  ---",
                 f"  verdict: {verdict.value}",
-                f"  expected: {quoted(' or '.join(result.instance.case.expect))}",
+                f"  expected: {quoted(' or '.join(wanted(result)))}",
                 f"  observed: {quoted(result.outcome or result.reason)}",
                 f"  requirements: [{', '.join(result.instance.case.reqs)}]",
             ]

@@ -5,13 +5,15 @@ import collections
 import shlex
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 from .. import requirements
-from ..engine import Result
+from ..engine import WEAK_CUTS, Result
 from ..outcome import Verdict
 from ..wire import LogEntry
-from . import Run, totals_line
+from . import Run, totals_line, wanted
 
 COLOURS = {
     Verdict.PASS: "32",
@@ -21,6 +23,7 @@ COLOURS = {
     Verdict.SKIP: "2",
     Verdict.UNSUPPORTED: "2",
 }
+PACE_S = 10.0
 ERRORS_SHOWN = 2  # of one kind: the harness failed, and a thousand times the same says no more
 ARROWS = {">": "->", "<": "<-", "!": "--"}
 
@@ -58,6 +61,7 @@ def failure_lines(result: Result, run_command: str, verbose: bool = False) -> li
         lines += [f"            {printable(detail)}" for detail in result.details]
     if result.expectation is not None:
         lines.append(f"  recorded  {' or '.join(result.expectation.outcome)} ({result.expectation.reason})")
+    lines += [f"  note      {printable(note)}" for note in result.notes]
     if result.repeats:
         lines.append(f"  repeated  {repeated(result)}")
     for identifier in case.reqs[:3]:
@@ -94,9 +98,8 @@ def brief_lines(run: "Run", limit: int = 12) -> list[str]:
     failed = [result for result in run.results if result.verdict.counts_as == "failed"]
     lines = []
     for result in failed[:limit]:
-        wanted = result.expectation.outcome if result.expectation else result.instance.case.expect
         seen = result.outcome or printable(result.reason)
-        line = f"{result.verdict.value} {result.key}: {seen}, not {' or '.join(wanted)}"
+        line = f"{result.verdict.value} {result.key}: {seen}, not {' or '.join(wanted(result))}"
         if result.repeats:
             line += f"; {repeated(result)}"
         if result.details:
@@ -122,22 +125,45 @@ def again(result: Result, run: "Run") -> str:
     return f"goipc-conformance run {key} --seed {shlex.quote(run.seed)} {run.command}"
 
 
-class Progress:
-    """Plain lines for failures as they come; on a terminal also one line that says where the run is."""
+class Pace:
+    """Says when a line about the progress is due, where there is no terminal to show it all the time."""
 
-    def __init__(self, stream: TextIO, total: int, quiet: bool):
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._last = clock()
+
+    def is_due(self) -> bool:
+        if self._clock() - self._last < PACE_S:
+            return False
+        self._last = self._clock()
+        return True
+
+
+class Progress:
+    """Where the run is: on a terminal one line that changes, elsewhere plain lines, one for each failure as it comes
+    and one every few seconds. The report tells failures again, with all that belongs to them."""
+
+    def __init__(self, stream: TextIO, total: int, quiet: bool, pace: Pace | None = None):
         self._stream, self._total, self._quiet = stream, total, quiet
         self._live = stream.isatty() and not quiet
         self._done: collections.Counter[str] = collections.Counter()
+        self._pace = pace or Pace()
 
     def __call__(self, result: Result) -> None:
         self._done[result.verdict.counts_as] += 1
+        if self._quiet:
+            return
+        line = f"{sum(self._done.values())}/{self._total}  {self._done['failed']} not as required"
         if self._live:
-            done = sum(self._done.values())
-            self._stream.write(
-                f"\r\x1b[K{done}/{self._total}  {self._done['failed']} not as required  {result.instance.key[:60]}"
-            )
-            self._stream.flush()
+            self._stream.write(f"\r\x1b[K{line}  {result.instance.key[:60]}")
+        else:
+            if result.verdict.counts_as == "failed":
+                self._stream.write(
+                    f"{result.verdict.value} {result.key}: {result.outcome or printable(result.reason)}\n"
+                )
+            if self._pace.is_due():
+                self._stream.write(f"{line}\n")
+        self._stream.flush()
 
     def finish(self) -> None:
         if self._live:
@@ -209,6 +235,9 @@ def _summary(run: Run, stream: TextIO) -> None:
         stream.write(f"{known} known deviations, each exactly as recorded in {run.expectations}, count as passed\n")
     for line in race_lines(run):
         stream.write(line + "\n")
+    weak = sum(1 for result in run.results if WEAK_CUTS in result.notes and result.verdict.counts_as == "passed")
+    if weak:
+        stream.write(f"{weak} passed with this note: {WEAK_CUTS}\n")
     if lenient:
         stream.write(f"{lenient} passed leniently: what was seen is tolerated, not asked for (--strict refuses it)\n")
     slow = sorted((r for r in run.results if r.duration > 1.0), key=lambda r: -r.duration)[:5]
