@@ -3,6 +3,7 @@
 expectations, 130 interrupted."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -97,6 +98,15 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_HARNESS
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        print(
+            f"goipc-conformance: {options.command} needs the Python package 'hypothesis', which the extra [generate] "
+            "brings: pipx install './conformance[generate]'",
+            file=sys.stderr,
+        )
+        return EXIT_HARNESS
     except Exception as error:  # never a stack trace for the user; GOIPC_CONFORMANCE_DEBUG asks for it
         if os.environ.get("GOIPC_CONFORMANCE_DEBUG"):
             raise
@@ -109,11 +119,30 @@ def now() -> str:
 
 
 def writable(path: str) -> Path:
+    """A path at which a file can be written; the folder is made."""
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Usage(f"cannot write {path}: {error.strerror}") from None
+    if target.is_dir():
+        raise Usage(f"cannot write {path}: it is a folder")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise Usage(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+    return target
+
+
+def writable_folder(path: str) -> Path:
+    """A folder in which files can be written; it is made."""
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise Usage(f"cannot write to {path}: it is no folder")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Usage(f"cannot write to {path}: {error.strerror}") from None
+    if not os.access(target, os.W_OK):
+        raise Usage(f"cannot write to {path}: {os.strerror(errno.EACCES)}")
     return target
 
 

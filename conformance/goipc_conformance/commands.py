@@ -2,9 +2,11 @@
 """The commands of the command line, each a few lines over the layers below."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 from . import __version__, expectations, requirements
 from .adapter import choose
 from .adapter.attached import PATIENCE
+from .adapter.process import StartError
+from .adapter.subject import AdapterError, Died, Hung, Unsupported
 from .case import REGISTRY, Instance
+from .cli import EXIT_HARNESS, EXIT_USAGE
 from .confirm import confirm
-from .engine import TIMEOUT, Engine, Interrupted, Settings
+from .engine import TIMEOUT, Engine, Interrupted, Result, Settings
 from .expectations import Expectations
 from .profiles import PROFILES
 from .report import Run, text
@@ -153,8 +158,8 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
     parser.add_argument(
         "--isolate",
         choices=("process", "connection"),
-        default="",
-        help="a fresh adapter for every case, or one that serves many (default: process)",
+        default="process",
+        help="a fresh adapter for every case (process, the default), or one that serves many, if it says that it can",
     )
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts; join the results with `merge`")
     parser.add_argument("-j", "--jobs", type=int, default=max(4, 4 * (os.cpu_count() or 1)), metavar="N")
@@ -184,18 +189,46 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="only the summary")
 
 
-def command_line(options: argparse.Namespace) -> str:
-    import shlex
-
-    parts = []
+def target_line(options: argparse.Namespace, *more: str) -> str:
+    """The end of a command that asks the same implementation, after whatever more it takes."""
+    parts = list(more)
+    if options.timeout_scale != 1:
+        parts += ["--timeout-scale", f"{options.timeout_scale:g}"]
     for flag, value in (("--server", options.server), ("--client", options.client)):
         if value:
-            parts += [flag, shlex.quote(value)]
+            parts += [flag, value]
     if options.plain:
         parts.append("--plain")
     if options.words:
-        parts += ["--", shlex.join(options.words)]
-    return " ".join(parts)
+        parts += ["--", *options.words]
+    return shlex.join(parts)
+
+
+def command_line(options: argparse.Namespace) -> str:
+    """The end of a command that judges the same implementation in the same way."""
+    parts = ["--strict"] if options.strict else []
+    for flag, value, usual in (
+        ("--profile", options.profile, "all"),
+        ("--isolate", options.isolate, "process"),
+        ("--expect", options.expect, None),
+    ):
+        if value != usual:
+            parts += [flag, value]
+    return target_line(options, *parts)
+
+
+def refuse(options: argparse.Namespace, command: str, *names: str) -> None:
+    """Options that all commands of a family accept and that mean nothing for this one."""
+    from .cli import Usage
+
+    for name in names:
+        if getattr(options, name):
+            flag = "-- CMD" if name == "words" else f"--{name.replace('_', '-')}"
+            raise Usage(f"{command} takes no {flag}")
+
+
+REPORTS = ("json", "junit", "tap", "md", "badge", "html", "wire")
+TARGET = ("server", "client", "plain", "words")
 
 
 def perform(options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None) -> Run:
@@ -212,6 +245,8 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
     scale = PATIENCE / TIMEOUT if target.attach is not None else options.timeout_scale
     timeout = TIMEOUT * scale
     sample = choose.greet(target, choose.start_patience(timeout))
+    if options.isolate == "connection" and sample.isolation != "connection":
+        raise Usage('--isolate connection is for an adapter that says "isolation": "connection" in hello')
     settings = Settings(
         seed=str(options.seed),
         timeout_scale=scale,
@@ -223,14 +258,22 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
     )
     engine = Engine(target.maker(choose.start_patience(timeout)), settings, sample)
     progress = text.Progress(sys.stderr, len(instances), options.quiet)
+
+    def on_result(result: Result) -> None:
+        shown = dataclasses.replace(result)
+        if record:
+            expectations.judge_by(record, shown)  # what is known is no news
+        progress(shown)
+
     started, clock, interrupted, stale = now(), time.monotonic(), False, []
     try:
-        results = engine.run(instances, progress)
+        results = engine.run(instances, on_result)
     except Interrupted as stop:
         results, interrupted = stop.results, True
     progress.finish()
     if record:
-        stale = expectations.apply(record, results, complete=is_whole(options) and not interrupted)
+        # An interrupted run, or one that stopped at a failure, has not met every case.
+        stale = expectations.apply(record, results, complete=is_whole(options) and len(results) == len(instances))
     if not interrupted:
         try:
             confirm(engine, results, record, options.repeats)
@@ -252,6 +295,27 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
         selection=tuple(options.select),
         stale=stale,
         expectations=str(record.path) if record else "",
+    )
+
+
+def unasked(options: argparse.Namespace, fault: str, code: int) -> Run:
+    """What there is to tell of an implementation that could not be asked at all."""
+    from .cli import now
+
+    return Run(
+        results=[],
+        command=command_line(options),
+        identity={"name": "unknown", "version": "unknown"},
+        seed=str(options.seed),
+        started=now(),
+        duration=0.0,
+        suite_version=__version__,
+        spec_edition=requirements.edition(),
+        shard=options.shard,
+        selection=tuple(options.select),
+        expectations=options.expect or "",
+        fault=fault,
+        fault_code=code,
     )
 
 
@@ -281,10 +345,21 @@ def run_command(options: argparse.Namespace) -> int:
         options.words = ["ref"]
     instances = chosen(options)
     if options.ladder:
+        refuse(options, "--ladder", *REPORTS, "keep_all", "expect")
         return importlib.import_module(f"{__package__}.ladder").climb(options, instances)
-    run = perform(options, instances, expectations.parse(Path(options.expect)) if options.expect else None)
-    write_reports(run, options)
-    text.write(run, verbose=options.verbose)
+    record = expectations.parse(Path(options.expect)) if options.expect else None
+    check_reports(options)
+    try:
+        run = perform(options, instances, record)
+    except (AdapterError, Died, Hung, Unsupported, StartError) as error:
+        # What lies there from an earlier run must not be taken for this one's.
+        code = EXIT_USAGE if isinstance(error, StartError) else EXIT_HARNESS
+        write_reports(unasked(options, str(error), code), options)
+        raise
+    try:
+        write_reports(run, options)
+    finally:
+        text.write(run, verbose=options.verbose)
     return run.exit_code
 
 
@@ -293,12 +368,17 @@ def baseline_command(options: argparse.Namespace) -> int:
     from . import baseline, selection
     from .cli import Usage, writable
 
+    refuse(options, f"baseline {options.action}", "expect")
     if options.action == "check":
         options.expect = options.file
         options.ladder = False
         return run_command(options)
     if options.select:
         raise Usage("baseline write takes no selection: it records the whole run")
+    if options.role != "all":
+        raise Usage("baseline write takes no --role: it records the whole run")
+    refuse(options, "baseline write", "level", "shard", "stop")
+    check_reports(options)
     path = writable(options.file)
     earlier = expectations.parse(path) if path.exists() else None
     run = perform(options, selection.select(()))
@@ -315,10 +395,30 @@ def baseline_command(options: argparse.Namespace) -> int:
     open_reasons = sum(1 for entry in entries if entry.reason == baseline.UNEXPLAINED)
     errors = [result for result in run.results if result.verdict.value == "ERROR"]
     print(f"{len(entries)} entries written to {path}, {open_reasons} of them without a reason yet")
+    write_reports(run, options)
     return 3 if errors else 0
 
 
+def check_reports(options: argparse.Namespace) -> None:
+    """Before anything is asked: a report that cannot be written is no reason to lose what it would say."""
+    from .cli import writable, writable_folder
+
+    for name in REPORTS:
+        path = getattr(options, name)
+        if path:
+            (writable_folder if name in ("html", "wire") else writable)(path)
+
+
 def write_reports(run: Run, options: argparse.Namespace) -> None:
+    from .cli import Usage
+
+    try:
+        write_each(run, options)
+    except OSError as error:
+        raise Usage(f"cannot write {error.filename or 'a report'}: {error.strerror}") from None
+
+
+def write_each(run: Run, options: argparse.Namespace) -> None:
     from .cli import writable
     from .report import capture, html, json_report, junit, markdown, tap
 

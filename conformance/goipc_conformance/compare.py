@@ -14,15 +14,26 @@ class ResultError(Exception):
 
 
 def load(path: str) -> dict[str, Any]:
+    """The one document of a file."""
+    documents = load_all(path)
+    if len(documents) != 1:
+        raise ResultError(f"{path} holds {len(documents)} implementations, of a matrix; only html takes those")
+    return documents[0]
+
+
+def load_all(path: str) -> list[dict[str, Any]]:
+    """The documents of a file: one of a run, several of a matrix."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise ResultError(f"{path} is not JSON") from None
-    if not isinstance(document, dict) or document.get("schema") != json_report.SCHEMA:
-        raise ResultError(f"{path} is not a result document of this suite ({json_report.SCHEMA})")
-    return document
+    documents = document if isinstance(document, list) else [document]
+    for one in documents or [None]:
+        if not isinstance(one, dict) or one.get("schema") != json_report.SCHEMA:
+            raise ResultError(f"{path} is not a result document of this suite ({json_report.SCHEMA})")
+    return documents
 
 
 def merge(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -65,13 +76,16 @@ def merge(documents: list[dict[str, Any]]) -> dict[str, Any]:
 def merge_command(options: argparse.Namespace) -> int:
     from .cli import writable
 
+    if options.json:
+        writable(options.json)
     merged = merge([load(path) for path in options.files])
     if options.json:
         writable(options.json).write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     for case in merged["cases"]:
         if case["counts_as"] == "failed":
             print(
-                f"{case['verdict']} {case['key']}  expected {' or '.join(case['expect'])}, "
+                f"{case['verdict']} {case['key']}  "
+                f"expected {' or '.join((case.get('recorded') or {}).get('outcome') or case['expect'])}, "
                 f"observed {case['outcome'] or case['reason']}"
             )
     print(totals_line(merged["totals"]))
@@ -109,9 +123,11 @@ def diff_command(options: argparse.Namespace) -> int:
 
 
 def html_command(options: argparse.Namespace) -> int:
+    from .cli import writable_folder
     from .report import html
 
-    count = html.write([load(path) for path in options.files], Path(options.out))
+    documents = [document for path in options.files for document in load_all(path)]
+    count = html.write(documents, writable_folder(options.out))
     print(f"{count} pages in {options.out}")
     return 0
 
@@ -126,6 +142,8 @@ def matrix_command(options: argparse.Namespace) -> int:
 
     if not options.impl:
         raise Usage("matrix needs --impl NAME=CMD, once for each implementation")
+    commands.refuse(options, "matrix", *commands.TARGET, "junit", "tap", "md", "badge", "wire", "keep_all")
+    commands.check_reports(options)
     instances = commands.chosen(options)
     records = {}
     for text in options.expect or ():
@@ -138,9 +156,11 @@ def matrix_command(options: argparse.Namespace) -> int:
         name, separator, command = text.partition("=")
         if not separator or not command.strip():
             raise Usage(f"--impl takes NAME=CMD, not {text!r}")
-        one = argparse.Namespace(**{**vars(options), "words": split_command(command), "server": None, "client": None})
+        record = records.get(name)
+        expect = str(record.path) if record else None
+        one = argparse.Namespace(**{**vars(options), "words": split_command(command), "expect": expect})
         try:
-            run = commands.perform(one, instances, records.get(name))
+            run = commands.perform(one, instances, record)
         except (AdapterError, StartError, Died, Hung) as error:
             print(f"ERROR {name}: {error}")
             code = code or 3

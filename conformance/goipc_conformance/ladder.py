@@ -84,7 +84,7 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
             failed = [result for result in run.results if result.verdict.counts_as == "failed"]
             result = failed[0]
             print(f"\nThe first of {len(failed)} on this rung:\n{result.verdict.value} {result.key}")
-            print("\n".join(text.failure_lines(result, text.again(result, run))))
+            print("\n".join(text.failure_lines(result, text.again(result, run), options.verbose)))
             print(f"\nNext: {rung.next_thing}.")
             break
     else:

@@ -106,6 +106,7 @@ def command(options: argparse.Namespace) -> int:
     from .cli import writable
     from .report import Run, html, json_report, junit, text, totals_line
 
+    commands.refuse(options, "project", *commands.TARGET, *commands.REPORTS, "keep_all", "expect")
     root = Path(options.root).resolve()
     # Reports and messages name files as seen from the root, wherever the tree lies.
     os.chdir(root)
@@ -121,8 +122,6 @@ def command(options: argparse.Namespace) -> int:
             **{
                 **vars(options),
                 "words": list(job.words),
-                "server": None,
-                "client": None,
                 "expect": str(job.expect) if job.expect else None,
                 "timeout_scale": options.timeout_scale * job.patience,
             }

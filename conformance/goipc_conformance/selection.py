@@ -68,6 +68,8 @@ def _expand(selectors: Iterable[str]) -> list[str]:
             lines = Path(selector[1:]).read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise SelectionError(f"cannot read {selector[1:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SelectionError(f"cannot read {selector[1:]}: it is not UTF-8") from None
         result += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return result
 

@@ -2,6 +2,7 @@
 """generate, replay, shrink, promote."""
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..adapter import choose
+from ..adapter.subject import AdapterError
 from ..engine import TIMEOUT
+from ..report.text import Pace
 from .profiles import CONFIRMATIONS, PROFILES, Profile
 
 SHRUNK_MAX = 3  # operations that a known fault of golang-ipc takes
@@ -70,22 +73,37 @@ class Tally:
         self.console = Console(stderr=True)
         self.progress = Progress(console=self.console, transient=True, disable=not sys.stderr.isatty())
         self.task = self.progress.add_task("sessions", total=total)
+        self.count = 0
+        self.pace = Pace()
 
     def advance(self) -> None:
         self.progress.advance(self.task)
+        self.count += 1
+        if not sys.stderr.isatty() and self.pace.is_due():
+            print(
+                f"{self.count} sessions performed, those that only shrink a finding among them",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def generate_command(options: argparse.Namespace) -> int:
-    from .search import search
+    from ..cli import Usage
+    from .search import MAXIMA, search
 
     profile = PROFILES[options.profile]
     if options.examples is not None:
         profile = Profile(max(1, options.examples), profile.steps)
-    target = choose.target_from(options.words, options.server, options.client)
+    target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = TIMEOUT * options.timeout_scale
     sample = choose.greet(target, choose.start_patience(timeout))
     roles = [role for role in ("server", "client") if options.role in (role, "all") and role in sample.roles]
     modes = tuple(on for on, capability in ((True, "enc"), (False, "plain")) if capability in sample.caps)
+    if not roles:
+        asked = "server or client" if options.role == "all" else options.role
+        raise Usage(f"nothing to ask: the implementation has no {asked} role")
+    if not modes:
+        raise AdapterError("it declares neither 'enc' nor 'plain'")
     tally = Tally(profile.examples * len(roles))
     passed = failed = 0
     every: list[Any] = []
@@ -106,6 +124,7 @@ def generate_command(options: argparse.Namespace) -> int:
                 seed=str(options.seed),
                 timeout=timeout,
                 modes=modes,
+                maxima=MAXIMA if "max" in sample.caps else MAXIMA[:1],
                 on_example=on_example,
                 on_found=lambda one: report(one, options, target.describe, counted, time.monotonic() - began),
                 on_aside=lambda signature, times: print(f"aside {signature}  ({times} times)"),
@@ -151,6 +170,7 @@ def is_of(signature: str, wanted: str) -> bool:
 
 
 def report(found: Any, options: argparse.Namespace, subject: str, sessions: int, seconds: float) -> None:
+    from ..commands import target_line
     from . import replay
 
     name = found.signature.replace(" ", "-").replace(",", "")
@@ -160,7 +180,7 @@ def report(found: Any, options: argparse.Namespace, subject: str, sessions: int,
     print(f"  session  {found.trace.describe}")
     print(f"  after    {sessions} sessions, {seconds:.0f} s, shrunk and confirmed")
     print(f"  observed {found.word}: {found.detail}")
-    print(f"  again    goipc-conformance replay {path} -- {subject}")
+    print(f"  again    goipc-conformance replay {shlex.quote(str(path))} {target_line(options)}")
 
 
 def replay_command(options: argparse.Namespace) -> int:
@@ -168,7 +188,7 @@ def replay_command(options: argparse.Namespace) -> int:
     from .search import perform_trace
 
     trace, content = replay.read(Path(options.file))
-    target = choose.target_from(options.words, options.server, options.client)
+    target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = TIMEOUT * options.timeout_scale
     seen_count = 0
     for number in range(1, max(1, options.times) + 1):
@@ -186,7 +206,7 @@ def shrink_command(options: argparse.Namespace) -> int:
     from . import replay
 
     trace, content = replay.read(Path(options.file))
-    target = choose.target_from(options.words, options.server, options.client)
+    target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = TIMEOUT * options.timeout_scale
     least = replay.shrink(target.maker(choose.start_patience(timeout)), trace, timeout)
     if least is None:

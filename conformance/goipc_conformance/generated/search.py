@@ -50,6 +50,7 @@ class Found:
 # --- what is drawn --------------------------------------------------------------------------------
 
 EDGES = (0, 1, 3, 4, 5, 11, 12, 13, 1023, 1024, 4088, 4096, 65535, 65536)
+MAXIMA = (65536, 1024, 5000)  # the first is what one that cannot be told has
 TYPES = (1, 2, 65535, 65536, 2**31 - 1)
 
 
@@ -94,12 +95,14 @@ class Session:
         modes: tuple[bool, ...],
         on_example: Callable[[], None],
         worth: Callable[[str], bool] | None = None,
+        maxima: tuple[int, ...] = MAXIMA,
     ):
         self.make_subject = make_subject
         self.role = role
         self.seed = seed
         self.timeout = timeout
         self.modes = modes
+        self.maxima = maxima
         self.on_example = on_example
         self.worth = worth  # whether a signature is looked for; without it all are
         self.aside: collections.Counter[str] = collections.Counter()  # found, and not looked for
@@ -143,7 +146,7 @@ def machine_for(session: Session) -> type[RuleBasedStateMachine]:
         # begins with a proper connection, so that enough of them get as far as frames.
         @initialize(
             encrypted=st.sampled_from(session.modes),
-            maximum=st.sampled_from((65536, 1024, 5000)),
+            maximum=st.sampled_from(session.maxima),
             opening=st.sampled_from(("any", "connect", "bad-handshake")),
             data=st.data(),
         )
@@ -279,6 +282,7 @@ def search(
     enough: Callable[[list[Found]], bool] = lambda found: False,
     worth: Callable[[str, list[Found]], bool] | None = None,
     on_aside: Callable[[str, int], None] = lambda signature, times: None,
+    maxima: tuple[int, ...] = MAXIMA,
 ) -> list[Found]:
     """Until so many examples have been drawn, or so many things found, or it is enough. The same seed draws the same
     sessions; what is performed only to shrink a finding does not count, or the first one would use up all.
@@ -295,6 +299,7 @@ def search(
         modes,
         on_example,
         None if worth is None else lambda signature: worth(signature, found),
+        maxima,
     )
     count = rounds = 0
 
