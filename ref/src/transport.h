@@ -10,9 +10,10 @@
  * copies what write takes into an outstanding write of bounded size, whose completion is
  * "writable".
  *
- * Nothing here waits except goipci_poller_wait and goipci_stream_wait. Every descriptor or handle
- * is closed on exec and never inherited. Failures that have a cause in the system give it through
- * *system_error (errno or GetLastError()), which is written on every return.
+ * Nothing here waits except goipci_poller_wait and goipci_stream_wait, and goipci_listener_open for
+ * its turn, half a second at most. Every descriptor or handle is closed on exec and never
+ * inherited. Failures that have a cause in the system give it through *system_error (errno or
+ * GetLastError()), which is written on every return.
  */
 #ifndef GOIPC_TRANSPORT_H
 #define GOIPC_TRANSPORT_H

@@ -13,9 +13,17 @@
  *     means that it lives: ADDRESS_IN_USE.
  *   3 In a directory only we can enter (mkdtemp, next to the path so that it is the same file
  *     system), bind, chmod, listen.
- *   4 The dead socket, if any, is moved into that directory and looked at again. Had somebody put a
- *     live one in its place since step 1, the identity differs and it is moved back.
+ *   4 The dead socket, if any, is moved into that directory, and looked at and asked again there:
+ *     somebody may have put something else in its place since step 1. (The inode would not tell,
+ *     since file systems use numbers again.) Only a socket of ours that is dead even here is
+ *     removed. Anything else gets its name back by link(), which leaves alone whoever has taken
+ *     the name meanwhile; if it is a socket that lives: ADDRESS_IN_USE.
  *   5 link() gives our socket its name, and fails if somebody has taken it meanwhile: again from 1.
+ *
+ * From the first step to the last, flock() on the directory keeps out other servers of ours: in
+ * step 4 a live one could otherwise be without its name for a moment, and for good if a third took
+ * it. Whoever can open the directory can hold that lock for ever, and some file systems have none,
+ * so after a while it is done without.
  *
  * close() removes the name only while it still leads to the inode that we made.
  */
@@ -34,6 +42,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -42,9 +51,11 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 511,        /* capped by the system; a burst of clients must not see EAGAIN */
-    PIECE_COUNT_MAX = 4,  /* of one write */
-    ATTEMPT_COUNT_MAX = 8 /* to win the name against others who come and go */
+    BACKLOG = 511,         /* capped by the system; a burst of clients must not see EAGAIN */
+    PIECE_COUNT_MAX = 4,   /* of one write */
+    ATTEMPT_COUNT_MAX = 8, /* to win the name against others who come and go */
+    LOCK_TRY_COUNT_MAX = 250,
+    LOCK_PAUSE_MS = 2 /* half a second in all; holding it takes the others far less than that */
 };
 
 #define DIRECTORY_DEFAULT "/tmp"
@@ -376,11 +387,10 @@ struct goipci_listener {
 typedef struct opening {
     const goipci_address *address;
     goipc_failure *failure;
-    char directory[GOIPCI_ADDRESS_SIZE + sizeof PRIVATE_TEMPLATE]; /* private, "" if none */
-    char path[GOIPCI_ADDRESS_SIZE + sizeof PRIVATE_TEMPLATE + 4];  /* of our socket in it */
-    char aside[GOIPCI_ADDRESS_SIZE + sizeof PRIVATE_TEMPLATE + 4]; /* of the dead one in it */
-    bool has_dead;                                                 /* there is a dead socket */
-    struct stat dead;
+    char directory[PATH_SIZE_MAX];  /* private, "" if none */
+    char path[GOIPCI_ADDRESS_SIZE]; /* of our socket in it */
+    goipci_address aside;           /* of the dead one in it */
+    bool has_dead;                  /* there is a dead socket */
 } opening;
 
 static int open_spare(void)
@@ -388,12 +398,57 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Step 2: whether the socket at the address is dead. */
-static goipc_error probe(const opening *work, const goipc_allocator *allocator, bool *dead,
-                         goipci_stream **live)
+/* Where the path lies, with a slash at the end; its size. */
+static size_t parent_directory(const goipci_address *address, char out[GOIPCI_ADDRESS_SIZE])
+{
+    const char *slash = strrchr(address->text, '/');
+    const size_t size = slash == NULL ? 0 : (size_t)(slash - address->text) + 1;
+
+    memcpy(out, address->text, size);
+    out[size] = '\0';
+    return size;
+}
+
+/* A descriptor that holds the lock, or -1: then it goes without. */
+static int lock_directory(const goipci_address *address)
+{
+    char directory[GOIPCI_ADDRESS_SIZE];
+    int descriptor;
+
+    (void)parent_directory(address, directory);
+    descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1; /* one may be allowed to make files in it and not to read it */
+    }
+    for (int i = 0; i < LOCK_TRY_COUNT_MAX; i++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+            return descriptor;
+        }
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            break;
+        }
+        (void)poll(NULL, 0, LOCK_PAUSE_MS); /* interrupted, it asks a little earlier */
+    }
+    close(descriptor);
+    return -1;
+}
+
+static void unlock_directory(int descriptor)
+{
+    if (descriptor < 0) {
+        return;
+    }
+    /* Closing is not enough where a child was forked meanwhile: it has the same lock open. */
+    (void)flock(descriptor, LOCK_UN);
+    close(descriptor);
+}
+
+/* Whether the socket at `where` is dead: in step 2 the address, in step 4 what was moved aside. */
+static goipc_error probe(const opening *work, const goipci_address *where,
+                         const goipc_allocator *allocator, bool *dead, goipci_stream **live)
 {
     int system_error;
-    goipc_error error = goipci_stream_dial(allocator, work->address, live, &system_error);
+    goipc_error error = goipci_stream_dial(allocator, where, live, &system_error);
 
     *dead = error == GOIPC_ERROR_NOT_FOUND;
     if (*dead) {
@@ -409,33 +464,39 @@ static goipc_error probe(const opening *work, const goipc_allocator *allocator, 
     return fail_system(work->failure, "find out who listens at", work->address->text);
 }
 
+static bool is_own_socket(const struct stat *status)
+{
+    return S_ISSOCK(status->st_mode) && status->st_uid == geteuid();
+}
+
 /* Steps 1 and 2: what is at the path. */
 static goipc_error inspect(opening *work, const goipc_allocator *allocator, goipci_stream **live)
 {
     const char *path = work->address->text;
+    struct stat status;
     bool dead;
     goipc_error error;
 
     work->has_dead = false;
-    if (lstat(path, &work->dead) != 0) {
+    if (lstat(path, &status) != 0) {
         return errno == ENOENT ? GOIPC_ERROR_OK : fail_system(work->failure, "look at", path);
     }
-    if (!S_ISSOCK(work->dead.st_mode)) {
+    if (!S_ISSOCK(status.st_mode)) {
         return fail(work->failure, GOIPC_ERROR_PATH_BLOCKED, 0,
                     "cannot listen at %s: a %s is in the way and was left alone; remove it, or "
                     "choose another name",
                     path,
-                    S_ISDIR(work->dead.st_mode)   ? "directory"
-                    : S_ISLNK(work->dead.st_mode) ? "symbolic link"
-                                                  : "file that is not a socket");
+                    S_ISDIR(status.st_mode)   ? "directory"
+                    : S_ISLNK(status.st_mode) ? "symbolic link"
+                                              : "file that is not a socket");
     }
-    if (work->dead.st_uid != geteuid()) {
+    if (status.st_uid != geteuid()) {
         return fail(work->failure, GOIPC_ERROR_PATH_BLOCKED, 0,
                     "cannot listen at %s: a socket of user %ld is in the way and was left alone; "
                     "have its owner remove it, or choose another name",
-                    path, (long)work->dead.st_uid);
+                    path, (long)status.st_uid);
     }
-    error = probe(work, allocator, &dead, live);
+    error = probe(work, work->address, allocator, &dead, live);
     work->has_dead = error == GOIPC_ERROR_OK && dead;
     return error;
 }
@@ -464,31 +525,27 @@ static goipc_error check_directory(opening *work, const char *directory)
 /* Step 3, first half: the private directory next to the path. */
 static goipc_error make_private_directory(opening *work)
 {
-    const char *slash = strrchr(work->address->text, '/');
-    const size_t size = slash == NULL ? 0 : (size_t)(slash - work->address->text);
-    goipc_error error;
+    char parent[GOIPCI_ADDRESS_SIZE];
+    const size_t size = parent_directory(work->address, parent);
+    goipc_error error = check_directory(work, parent);
 
-    memcpy(work->directory, work->address->text, size);
-    work->directory[size] = '\0';
-    error = check_directory(work, size == 0 ? "/" : work->directory);
     if (error != GOIPC_ERROR_OK) {
-        work->directory[0] = '\0';
         return error;
     }
-    memcpy(work->directory + size, "/" PRIVATE_TEMPLATE, sizeof "/" PRIVATE_TEMPLATE);
-    if (size + sizeof "/" PRIVATE_TEMPLATE "/s" > PATH_SIZE_MAX) {
-        work->directory[0] = '\0';
+    if (size + sizeof PRIVATE_TEMPLATE "/s" > PATH_SIZE_MAX) {
         return fail(work->failure, GOIPC_ERROR_NAME, 0,
                     "cannot listen at %s: the directory is too long for a socket path",
                     work->address->text);
     }
+    memcpy(work->directory, parent, size);
+    memcpy(work->directory + size, PRIVATE_TEMPLATE, sizeof PRIVATE_TEMPLATE);
     if (mkdtemp(work->directory) == NULL) {
         error = fail_system(work->failure, "make a directory next to", work->address->text);
         work->directory[0] = '\0';
         return error;
     }
     snprintf(work->path, sizeof work->path, "%s/s", work->directory);
-    snprintf(work->aside, sizeof work->aside, "%s/d", work->directory);
+    snprintf(work->aside.text, sizeof work->aside.text, "%s/d", work->directory);
     return GOIPC_ERROR_OK;
 }
 
@@ -498,8 +555,8 @@ static void remove_private_directory(opening *work)
     if (work->directory[0] == '\0') {
         return;
     }
-    (void)unlink(work->path);  /* fails when it was never made */
-    (void)unlink(work->aside); /* a dead socket of ours, or nothing */
+    (void)unlink(work->path);       /* fails when it was never made */
+    (void)unlink(work->aside.text); /* a dead socket of ours, or nothing */
     (void)rmdir(work->directory);
     work->directory[0] = '\0';
 }
@@ -534,29 +591,53 @@ static goipc_error bind_and_listen(opening *work, goipci_listener *listener, con
     return GOIPC_ERROR_OK;
 }
 
-/* Step 4. OK with has_dead unchanged and something else in the way is settled by inspecting again.
- * */
-static goipc_error move_dead_aside(opening *work)
+/* Step 4, when it was not dead after all. What is not a socket of ours is never removed. */
+static goipc_error put_back(opening *work, bool own_socket)
 {
+    const char *aside = work->aside.text;
+    bool taken;
+
+    if (link(aside, work->address->text) == 0) {
+        (void)unlink(aside); /* tried again with the directory, should it fail */
+        return GOIPC_ERROR_OK;
+    }
+    taken = errno == EEXIST || access(work->address->text, F_OK) == 0;
+    if (taken && own_socket) {
+        (void)unlink(aside); /* without its name nobody finds it */
+        return GOIPC_ERROR_OK;
+    }
+    /* A file system without hard links, or something that cannot have two names. */
+    if (!taken && rename(aside, work->address->text) == 0) {
+        return GOIPC_ERROR_OK;
+    }
+    fail(work->failure, goipci_error_of(errno), errno,
+         "cannot listen at %s, nor put back what came there meanwhile: it is now %s",
+         work->address->text, aside);
+    work->aside.text[0] = '\0'; /* not to be removed */
+    return work->failure->error;
+}
+
+/* Step 4. OK with something else in the way is settled by inspecting again. */
+static goipc_error move_dead_aside(opening *work, const goipc_allocator *allocator,
+                                   goipci_stream **live)
+{
+    goipc_error error = GOIPC_ERROR_OK;
+    bool own_socket, dead = false;
     struct stat moved;
 
-    if (rename(work->address->text, work->aside) != 0) {
+    if (rename(work->address->text, work->aside.text) != 0) {
         return errno == ENOENT ? GOIPC_ERROR_OK
                                : fail_system(work->failure, "replace", work->address->text);
     }
-    if (lstat(work->aside, &moved) == 0 && moved.st_dev == work->dead.st_dev &&
-        moved.st_ino == work->dead.st_ino) {
-        (void)unlink(work->aside); /* cannot fail in a directory of our own; else rmdir will tell */
+    own_socket = lstat(work->aside.text, &moved) == 0 && is_own_socket(&moved);
+    if (own_socket) {
+        error = probe(work, &work->aside, allocator, &dead, live);
+    }
+    if (dead) {
+        (void)unlink(work->aside.text); /* tried again with the directory, should it fail */
         return GOIPC_ERROR_OK;
     }
-    /* Somebody was faster, and this is theirs. */
-    if (rename(work->aside, work->address->text) != 0) {
-        return fail_system(work->failure, "put back", work->address->text);
-    }
-    return fail(work->failure, GOIPC_ERROR_ADDRESS_IN_USE, EADDRINUSE,
-                "cannot listen at %s: another server has just started there; stop it, or choose "
-                "another name",
-                work->address->text);
+    return put_back(work, own_socket) == GOIPC_ERROR_OK ? error : work->failure->error;
 }
 
 /* Step 5. *taken is false when somebody else has the name meanwhile. */
@@ -579,19 +660,12 @@ static goipc_error take_name(opening *work, bool *taken)
                   : fail_system(work->failure, "give the socket its name", work->address->text);
 }
 
-static goipc_error listen_at_path(opening *work, goipci_listener *listener, uint32_t mode,
-                                  goipci_stream **live)
+/* Steps 4 and 5, as often as it takes. */
+static goipc_error win_name(opening *work, goipci_listener *listener, goipci_stream **live)
 {
-    bool taken = false;
-    goipc_error error = inspect(work, listener->allocator, live);
+    goipc_error error = GOIPC_ERROR_OK;
 
-    if (error == GOIPC_ERROR_OK) {
-        error = make_private_directory(work);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        error = bind_and_listen(work, listener, work->path, mode);
-    }
-    for (int i = 0; error == GOIPC_ERROR_OK && !taken; i++) {
+    for (int i = 0; error == GOIPC_ERROR_OK && !listener->named; i++) {
         if (i == ATTEMPT_COUNT_MAX) {
             return fail(work->failure, GOIPC_ERROR_ADDRESS_IN_USE, EADDRINUSE,
                         "cannot listen at %s: others keep taking the name", work->address->text);
@@ -600,13 +674,31 @@ static goipc_error listen_at_path(opening *work, goipci_listener *listener, uint
             error = inspect(work, listener->allocator, live);
         }
         if (error == GOIPC_ERROR_OK && work->has_dead) {
-            error = move_dead_aside(work);
+            error = move_dead_aside(work, listener->allocator, live);
         }
         if (error == GOIPC_ERROR_OK) {
-            error = take_name(work, &taken);
+            error = take_name(work, &listener->named);
         }
     }
-    listener->named = taken;
+    return error;
+}
+
+static goipc_error listen_at_path(opening *work, goipci_listener *listener, uint32_t mode,
+                                  goipci_stream **live)
+{
+    const int lock = lock_directory(work->address);
+    goipc_error error = inspect(work, listener->allocator, live);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = make_private_directory(work);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = bind_and_listen(work, listener, work->path, mode);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = win_name(work, listener, live);
+    }
+    unlock_directory(lock);
     return error;
 }
 

@@ -6,7 +6,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 
 static char directory[64];
 
@@ -287,47 +289,106 @@ static void test_directories(void)
     expect_entries(0);
 }
 
-static void *start_and_count(void *context)
-{
-    _Atomic int *wins = context;
-    goipc_server *server;
-    goipc_failure failure;
-    const goipc_error error = start("race", &server, &failure);
+enum { RACER_COUNT = 8 };
 
-    EXPECT(error == GOIPC_ERROR_OK || error == GOIPC_ERROR_ADDRESS_IN_USE);
-    *wins += error == GOIPC_ERROR_OK ? 1 : 0;
+typedef struct race {
+    _Atomic int ready;
+    _Atomic int wins;
+    _Atomic int losses;
+} race;
+
+/* The winner reads until the others have gone: they take leave of a live server in an orderly way,
+ * which takes both. */
+static void *run_race(void *context)
+{
+    race *self = context;
+    goipc_failure failure = {.error = GOIPC_ERROR_OK};
+    const goipc_server_config config = {.options = {.directory = directory,
+                                                    .encryption = GOIPC_ENCRYPTION_OFF,
+                                                    .failure = &failure}};
+    goipc_server *server;
+    goipc_message message;
+    goipc_error error;
+
+    self->ready++;
+    while (self->ready < RACER_COUNT) {
+        sched_yield();
+    }
+    error = goipc_server_start("race", &config, &server);
+    if (error != GOIPC_ERROR_OK) {
+        EXPECT(error == GOIPC_ERROR_ADDRESS_IN_USE);
+        self->losses++;
+        return NULL;
+    }
+    self->wins++;
+    while (self->wins + self->losses < RACER_COUNT) {
+        error = goipc_server_read(server, 1, &message);
+        EXPECT(error == GOIPC_ERROR_OK || error == GOIPC_ERROR_TIMEOUT);
+    }
     return server;
 }
 
-/* Eight servers want the name of a dead one at the same moment: one gets it. */
+static void expect_answers_at_race(goipc_server *server, uint32_t type)
+{
+    const goipc_client_config config = {
+        .options = {.directory = directory, .encryption = GOIPC_ENCRYPTION_OFF}};
+    test_pair pair = {.server = server};
+    goipc_message message;
+
+    EXPECT(goipc_client_start("race", &config, &pair.client) == GOIPC_ERROR_OK);
+    pair_connect(&pair);
+    EXPECT(goipc_client_write(pair.client, type, "x", 1) == GOIPC_ERROR_OK);
+    message = server_expect_data(server);
+    EXPECT(message_is(&message, type, "x", 1));
+    goipc_client_close(pair.client);
+}
+
+/* Eight servers want the name of a dead one at the same moment: one gets it, and has it. */
 static void test_race_for_a_name(void)
 {
-    enum { RACER_COUNT = 8 };
+    const long rounds = test_amount("races for a name", 40, 4);
     char path[108];
 
     path_of("race", path);
-    for (int round = 0; round < 4; round++) {
+    for (long round = 1; round <= rounds; round++) {
         pthread_t threads[RACER_COUNT];
-        _Atomic int wins = 0;
-        void *counter = (void *)(uintptr_t)&wins;
-        void *server;
+        race state = {.ready = 0};
+        goipc_server *server = NULL;
 
         close(bind_raw(path));
         for (size_t i = 0; i < RACER_COUNT; i++) {
-            EXPECT(pthread_create(&threads[i], NULL, start_and_count, counter) == 0);
+            EXPECT(pthread_create(&threads[i], NULL, run_race, &state) == 0);
         }
-        server = NULL;
         for (size_t i = 0; i < RACER_COUNT; i++) {
             void *result;
 
             pthread_join(threads[i], &result);
             server = result != NULL ? result : server;
         }
-        EXPECT(wins == 1);
-        EXPECT(access(path, F_OK) == 0);
+        EXPECT(state.wins == 1);
+        expect_answers_at_race(server, (uint32_t)round);
         goipc_server_close(server);
         expect_entries(0);
     }
+}
+
+/* The lock that keeps takeovers apart is nobody's means to keep a server from starting. */
+static void test_lock_of_somebody_else(void)
+{
+    const int lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int64_t before = test_clock_ms();
+    char path[108];
+
+    EXPECT(lock >= 0 && flock(lock, LOCK_EX) == 0);
+    path_of("locked", path);
+    close(bind_raw(path));
+    expect_started("locked");
+    EXPECT(test_clock_ms() - before < PATIENCE_MS);
+    EXPECT(flock(lock, LOCK_UN) == 0);
+    expect_started("locked");
+    EXPECT(flock(lock, LOCK_EX | LOCK_NB) == 0); /* it was given back */
+    close(lock);
+    expect_entries(0);
 }
 
 static void test_abstract(void)
@@ -516,6 +577,7 @@ int main(void)
     test_names();
     test_directories();
     test_race_for_a_name();
+    test_lock_of_somebody_else();
     test_abstract();
     if (geteuid() == 0) {
         test_strangers_as_clients();
