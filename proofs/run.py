@@ -167,6 +167,7 @@ BROKEN_WIRE = [
     ("if (in_size < GOIPC_FRAME_LENGTH_SIZE) {", "if (in_size < GOIPC_FRAME_LENGTH_SIZE - 1) {"),
     ("body_size > size_max", "body_size >= size_max"),
     ("if (capacity < frame_size) {", "if (capacity + 1 < frame_size) {"),
+    ("data, data_size);", "data, data_size - 1);"),
 ]
 
 

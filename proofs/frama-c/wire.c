@@ -6,14 +6,16 @@
  * here.
  *
  * Two postconditions are admitted here and proved elsewhere: that NUMBER of the four bytes is the
- * value, for put_u32 and get_u32. ../exhaustive.c tries all 2^32 values. That data is copied is
- * memcpy's own contract and not repeated.
+ * value, for put_u32 and get_u32. ../exhaustive.c tries all 2^32 values. What memcpy does is the C
+ * library's promise, said here once more for bytes (copy_bytes), which the prover can reason about.
  *
  * A frame is decoded as it was encoded: goipc_wire_encode_plain ensures NUMBER(out, 0) == data_size
- * + 4 and NUMBER(out, 4) == type, and goipc_wire_decode_header ensures that
+ * + 4, NUMBER(out, 4) == type and that the data follows, and goipc_wire_decode_header ensures that
  * header->body_size is the same NUMBER. round_trip below draws the conclusion.
  */
 #include "goipc.h"
+
+#include <string.h>
 
 #define NUMBER(at, i)                                                                              \
     ((at)[(i)] * 16777216 + (at)[(i) + 1] * 65536 + (at)[(i) + 2] * 256 + (at)[(i) + 3])
@@ -29,6 +31,14 @@ void goipc_wire_put_u32(uint8_t out[4], uint32_t value);
     admit ensures \result == NUMBER(in, 0);
 */
 uint32_t goipc_wire_get_u32(const uint8_t in[4]);
+
+/*@ requires \valid(to + (0 .. size - 1)) && \valid_read(from + (0 .. size - 1));
+    requires \separated(to + (0 .. size - 1), from + (0 .. size - 1));
+    assigns to[0 .. size - 1];
+    ensures \forall integer i; 0 <= i < size ==> to[i] == \old(from[i]);
+*/
+static void copy_bytes(uint8_t *to, const uint8_t *from, size_t size);
+#define memcpy(to, from, size) copy_bytes(to, from, size)
 
 /*@ requires \valid(frame_size);
     assigns *frame_size;
@@ -67,6 +77,8 @@ goipc_error goipc_wire_frame_size(bool encrypted, size_t data_size, size_t *fram
       ensures *out_size == data_size + 8;
       ensures NUMBER(out, 0) == data_size + 4;
       ensures NUMBER(out, 4) == type;
+      ensures \forall integer i;
+        0 <= i < data_size ==> out[8 + i] == \old(((const uint8_t *)data)[i]);
     complete behaviors;
     disjoint behaviors;
 */
@@ -110,6 +122,7 @@ goipc_error goipc_wire_decode_header(const uint8_t *in, size_t in_size, uint32_t
     requires \separated(out + (0 .. capacity - 1), data + (0 .. data_size - 1));
     assigns out[0 .. capacity - 1];
     ensures \result == 1;
+    ensures \forall integer i; 0 <= i < data_size ==> out[8 + i] == \old(data[i]);
 */
 int round_trip(uint32_t type, const uint8_t *data, size_t data_size, uint8_t *out, size_t capacity)
 {
