@@ -32,7 +32,7 @@ NEEDS = {
     "s390x": [("s390x-linux-gnu-gcc",), ("qemu-s390x", "qemu-s390x-static")],
     "msan": [("clang",)],
 }
-UNITS = ("error", "wire", "buffer", "system", "crypto", "vectors", "session", "session_faults")
+UNITS = ("error", "wire", "buffer", "system", "crypto", "vectors", "session", "session_parts", "session_faults")
 FUZZ = (
     "wire",
     "session_server",
