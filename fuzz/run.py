@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "fuzz"
 sys.path.insert(0, str(ROOT / "tools"))
 
+import seeds  # noqa: E402
 from gatelib import Tally, job_count  # noqa: E402
 
 LEARNT = ROOT / "build" / "fuzz-corpus"
@@ -75,6 +76,11 @@ def learnt_folder(target: str) -> Path:
     folder = LEARNT / target
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def given(target: str) -> list[Path]:
+    """What a target starts from: the committed corpus, and the vectors and conversations as they are now."""
+    return [folder for folder in (FUZZ / "corpus" / target, seeds.GENERATED / target) if folder.is_dir()]
 
 
 # ---- fuzzing ----------------------------------------------------------------------------------------
@@ -130,18 +136,27 @@ class Campaign:
         return self
 
     def seeds(self) -> list[str]:
-        folder = FUZZ / "corpus" / ("session_server" if self.target == "negative" else self.target)
-        return [str(folder)] if folder.is_dir() else []
+        return [str(folder) for folder in given("session_server" if self.target == "negative" else self.target)]
 
     def summary(self) -> str:
+        one = self.figures()
+        return (
+            f"{self.target:20} {one['runs']:>12,} runs  {one['runs'] / max(self.elapsed, 1):>9,.0f}/s  "
+            f"{one['edges']:>5} edges  {one['features']:>6} features  {self.elapsed:5.0f} s"
+        )
+
+    def figures(self) -> dict:
         numbers = dict(STATISTIC.findall(self.output))
         progress = PROGRESS.findall(self.output)
-        runs = int(numbers.get("number_of_executed_units", 0))
-        edges, features = progress[-1] if progress else ("?", "?")
-        return (
-            f"{self.target:20} {runs:>12,} runs  {runs / max(self.elapsed, 1):>9,.0f}/s  "
-            f"{edges:>5} edges  {features:>6} features  {self.elapsed:5.0f} s"
-        )
+        edges, features = progress[-1] if progress else (0, 0)
+        return {
+            "target": self.target,
+            "seconds": round(self.elapsed),
+            "runs": int(numbers.get("number_of_executed_units", 0)),
+            "edges": int(edges),
+            "features": int(features),
+            "failed": self.failed,
+        }
 
     def reason(self) -> str:
         for pattern in (r".*property violated.*", r".*ERROR: .*", r".*runtime error.*"):
@@ -179,11 +194,14 @@ def minimise(campaign: Campaign) -> str:
     return f"{best.relative_to(ROOT)} ({best.stat().st_size} bytes)"
 
 
-def fuzz(tally: Tally, chosen: list[str], seconds: int, jobs: int) -> None:
+def fuzz(tally: Tally, chosen: list[str], seconds: int, jobs: int) -> list[dict]:
+    """The figures of each."""
+    done = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(Campaign(target, seconds).run) for target in chosen]
         for future in concurrent.futures.as_completed(waiting):
             campaign = future.result()
+            done.append(campaign.figures())
             print(campaign.summary(), flush=True)
             if campaign.target == "negative":
                 tally.check(
@@ -195,6 +213,7 @@ def fuzz(tally: Tally, chosen: list[str], seconds: int, jobs: int) -> None:
                 tally.fail(campaign.target, f"{campaign.reason()}\n    input: {minimise(campaign)}")
             else:
                 tally.ok()
+    return sorted(done, key=lambda one: one["target"])
 
 
 # ---- corpora ----------------------------------------------------------------------------------------
@@ -212,9 +231,10 @@ def merge(tally: Tally, chosen: list[str]) -> None:
             reduced = Path(scratch) / "reduced"
             for folder in (candidates, reduced):
                 folder.mkdir()
-            for path in learnt_folder(target).iterdir():
-                if path.stat().st_size <= COMMITTED_SIZE_MAX:
-                    shutil.copy(path, candidates)
+            for folder in (learnt_folder(target), seeds.GENERATED / target):
+                for path in folder.iterdir():
+                    if path.stat().st_size <= COMMITTED_SIZE_MAX:
+                        shutil.copy(path, candidates)
             for path in committed.iterdir():
                 shutil.copy(path, reduced)
             done = subprocess.run(
@@ -247,7 +267,7 @@ def coverage(tally: Tally, chosen: list[str], minimum: float) -> None:
             continue
         folders = [
             str(folder)
-            for folder in (FUZZ / "corpus" / target, learnt_folder(target))
+            for folder in (*given(target), learnt_folder(target))
             if folder.is_dir() and any(folder.iterdir())
         ]
         done = subprocess.run(
@@ -312,6 +332,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=job_count(), help="targets at once (default: processors)")
     parser.add_argument("--coverage", action="store_true", help="measure instead of fuzz")
     parser.add_argument("--minimum", type=float, default=95.0, help="region coverage of the core that is wanted")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the figures there as JSON")
     parser.add_argument("--merge", action="store_true", help="add to the committed corpora what reaches something new")
     parser.add_argument("--list", action="store_true", help="name the targets and what each of them checks")
     options = parser.parse_args()
@@ -332,6 +353,7 @@ def main() -> int:
     if missing:
         tally.skip("fuzz", f"needs {', '.join(missing)}")
         return tally.finish()
+    seeds.write(seeds.GENERATED)
     trouble = build("fuzz-coverage" if options.coverage else "fuzz")
     if trouble:
         tally.fail("build", trouble)
@@ -340,7 +362,9 @@ def main() -> int:
     elif options.merge:
         merge(tally, chosen)
     else:
-        fuzz(tally, chosen, options.seconds, max(options.jobs, 1))
+        figures = fuzz(tally, chosen, options.seconds, max(options.jobs, 1))
+        if options.record:
+            options.record.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return tally.finish()
 
 

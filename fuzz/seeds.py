@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Makes the first inputs of each fuzz target: whole conversations under the targets' own keys, and the
-streams of spec/vectors. Writes them to corpus/TARGET (or another folder), named by their SHA-256.
+answers of spec/vectors. Writes them to build/fuzz-seeds/TARGET (or another folder), named by their SHA-256;
+run.py does that before it starts, so that they are never older than the vectors.
 
     seeds.py [--out DIRECTORY]
 """
@@ -11,6 +12,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FUZZ = Path(__file__).resolve().parent
 VECTORS = FUZZ.parent / "spec" / "vectors"
+GENERATED = FUZZ.parent / "build" / "fuzz-seeds"
 
 PLAIN, OPTIONAL, TOMCRYPT, ZERO_X, SMALL, FAULTS, TINY_QUEUE, BAD_DRAW = (1 << bit for bit in range(8))
 MINIMAL, FIXED = 0, 1
@@ -65,14 +68,22 @@ def said_by(role: str, flags: int, form: int = MINIMAL, limit: int = 3145728) ->
     return start + b"".join(frame(kind, data, seal, count) for count, (kind, data) in enumerate(MESSAGES))
 
 
-def vector_streams(role: str) -> Iterator[tuple[bool, bytes]]:
-    path = VECTORS / "stream.json"
-    if not path.exists():
-        return
-    for group in json.loads(path.read_text(encoding="utf-8"))["testGroups"]:
+def greeted_by(role: str) -> bytes:
+    """The plain half of a handshake."""
+    return b"\0\0" if role == "client" else b"\2\0" + frame(3145728)
+
+
+def vectors(name: str) -> Iterator[tuple[dict, dict]]:
+    """Every test of a file, with its group."""
+    for group in json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))["testGroups"]:
         for test in group["tests"]:
-            if test["role"] == role and len(test["input"]) <= 1200:
-                yield test["encryption"] == "off", bytes.fromhex(test["input"])
+            yield group, test
+
+
+def vector_streams(role: str) -> Iterator[tuple[bool, bytes]]:
+    for _, test in vectors("stream"):
+        if test["role"] == role:
+            yield test["encryption"] == "off", bytes.fromhex(test["input"])
 
 
 def session_seeds(role: str) -> Iterator[bytes]:
@@ -87,6 +98,8 @@ def session_seeds(role: str) -> Iterator[bytes]:
         yield setup(FAULTS | ZERO_X, memory=number) + said_by(peer, ZERO_X, FIXED)
         yield setup(FAULTS | ZERO_X, crypto=number) + said_by(peer, ZERO_X, FIXED)
     yield setup(FAULTS | BAD_DRAW) + said_by(peer, 0)
+    for _, test in vectors("frame"):
+        yield setup(PLAIN | OPTIONAL) + greeted_by(peer) + bytes.fromhex(test["wire"])
     for plain, said in vector_streams(role):
         yield setup(SMALL | (PLAIN | OPTIONAL if plain else 0)) + said
 
@@ -94,6 +107,8 @@ def session_seeds(role: str) -> Iterator[bytes]:
 def decode_seeds() -> Iterator[bytes]:
     for chooser, role, peer in ((0, "server", "client"), (1, "client", "server")):
         yield bytes([chooser]) + setup(PLAIN) + said_by(peer, PLAIN)
+        for _, test in vectors("frame"):
+            yield bytes([chooser]) + setup(PLAIN) + greeted_by(peer) + bytes.fromhex(test["wire"])
         for plain, said in vector_streams(role):
             if plain:
                 yield bytes([chooser]) + setup(PLAIN | SMALL, chunk=7) + said
@@ -147,7 +162,8 @@ def sealed_seeds() -> Iterator[bytes]:
             yield start + script
             # A message of 40,000 bytes goes out in pieces, another comes in between, the rest is kept.
             yield start + bytes([17, 1, 0, 0, 0x9C, 0x33, 7, 100, 200, 0, 0, 0, 9, 5, 3, 90, 15, 50, 0])
-            yield from (start + script[:9] + bytes([one, 1, 3, 0, 0, 0, 9, 9]) for one in operations)
+            if flags in (0, TINY_QUEUE):
+                yield from (start + script[:9] + bytes([one, 1, 3, 0, 0, 0, 9, 9]) for one in operations)
 
 
 def pair_seeds() -> Iterator[bytes]:
@@ -173,6 +189,10 @@ def wire_seeds() -> Iterator[bytes]:
     yield b"\3" + struct.pack(">I", 0x80000001)
     for number in range(0, 512, 7):
         yield b"\4" + struct.pack(">I", number)
+    for group, test in vectors("frame"):
+        yield b"\0" + struct.pack(">II", 4, 4 + group["limit"]) + bytes.fromhex(test["wire"])
+    for _, test in vectors("seal"):
+        yield b"\0" + struct.pack(">II", 32, 4096) + bytes.fromhex(test["wire"])
 
 
 def crypto_seeds() -> Iterator[bytes]:
@@ -196,6 +216,19 @@ def crypto_seeds() -> Iterator[bytes]:
     yield b"\4" + struct.pack(">IIBB", 0, 0, 0, 1) + bytes(44)
     for size in (0, 31, 32, 64):
         yield b"\5" + bytes(32) + bytes(size)
+    for group, test in vectors("point"):
+        yield b"\1\0" + bytes.fromhex(group["private"]) + bytes.fromhex(test["peer"])
+    for _, test in vectors("kdf"):
+        shared_x = bytes.fromhex(test["x"])
+        yield b"\1\0" + bytes.fromhex(test["private"]) + bytes.fromhex(test["peer"])
+        yield from (bytes([2, form, 0]) + shared_x for form in (MINIMAL, FIXED))
+    for _, test in vectors("seal"):
+        key = bytes.fromhex(test["key"])
+        if test["result"] == "valid":
+            start = b"\4" + struct.pack(">IIBB", test["type"], 0, 1, 0) + key + bytes.fromhex(test["nonce"])
+            yield start + bytes.fromhex(test["data"])
+        else:
+            yield b"\5" + key + bytes.fromhex(test["wire"])[4:]
     for number in range(16):
         yield bytes([6, number])
     for which in range(5):
@@ -225,6 +258,7 @@ SEEDS = {
 def write(out: Path) -> None:
     for target, make in SEEDS.items():
         folder = out / target
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         for seed in make():
             (folder / hashlib.sha256(seed).hexdigest()).write_bytes(seed)
@@ -232,7 +266,7 @@ def write(out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FUZZ / "corpus")
+    parser.add_argument("--out", type=Path, default=GENERATED)
     write(parser.parse_args().out)
 
 
