@@ -55,16 +55,16 @@ class Measurement:
         seconds = self.per_message(*keys, total=total)
         return None if seconds is None else seconds * 1e6
 
-    def row(self, limit: Measurement | None) -> dict:
+    def row(self, limit_s: float | None) -> dict:
         per_message = self.seconds_per_message
-        ratio = limit.seconds_per_message / per_message if limit else None
+        idle_kib = self.idle_client_kib()
         return {
             "workload": self.workload.kind,
             "contestant": self.contestant.name,
             "crypto": self.contestant.crypto or None,
             "encrypted": self.contestant.encrypted,
             "size": self.workload.size,
-            "clients": self.workload.clients + 1,
+            "clients": self.workload.clients,
             "messages_per_s": 1 / per_message,
             "bytes_per_s": self.workload.size / per_message,
             "round_trip_us_p50": self.median("p50_us"),
@@ -77,8 +77,51 @@ class Measurement:
             "switches_per_message": self.per_message("switches_client", "switches_server"),
             "syscalls_per_message": self.syscalls_per_message,
             "rss_kib": self.median("rss_server_kib"),
-            "ratio_to_limit": ratio,
+            "idle_client_kib": idle_kib,
+            "idle_cpu_us_per_s": self.idle_cpu_us_per_s(),
+            "ratio_to_limit": None if limit_s is None else limit_s / per_message,
         }
+
+    def idle_client_kib(self) -> float | None:
+        """Memory of the server by idle client: how much it grew from one to all of them."""
+        grown = [
+            (run["rss_server_kib"] - run["rss_server_before_kib"]) / run["messages"]
+            for run in self.runs
+            if "idle_s" in run and run["rss_server_kib"] is not None
+        ]
+        return statistics.median(grown) if grown else None
+
+    def idle_cpu_us_per_s(self) -> float | None:
+        """What the server spends by second while all clients do nothing."""
+        spent = [run["idle_cpu_s"] / run["idle_s"] * 1e6 for run in self.runs if run.get("idle_cpu_s") is not None]
+        return statistics.median(spent) if spent else None
+
+
+def limit_s(one: Measurement, every: list[Measurement]) -> float | None:
+    """The least time that a message can take: min(bare socket, the slower of seal and open) as rates, as the
+    two sides work at once; in a round trip they wait for each other, and the times add up."""
+    by_key = {
+        (other.workload.kind, other.workload.size, other.workload.clients, other.contestant.name): other
+        for other in every
+    }
+    workload = one.workload
+
+    def found(name: str) -> Measurement | None:
+        # Idle clients cannot make anything faster, so the limit is the one without them.
+        return by_key.get((workload.kind, workload.size, workload.clients, name)) or by_key.get(
+            (workload.kind, workload.size, 1, name)
+        )
+
+    socket_name, cipher_name = workload.limits(one.contestant)
+    socket, cipher = found(socket_name), found(cipher_name)
+    if not socket_name and not cipher_name or socket_name and socket is None or cipher_name and cipher is None:
+        return None
+    socket_s = socket.seconds_per_message if socket else 0
+    if cipher is None:
+        return socket_s
+    if workload.kind in ("oneway", "back"):
+        return max(socket_s, cipher.per_message("seal_s"), cipher.per_message("open_s"))
+    return socket_s + cipher.seconds_per_message
 
 
 class ContestantError(Exception):
@@ -116,7 +159,9 @@ def execute(command: list[str]) -> dict:
 
 
 def calibrate(contestant: Contestant, workload: Workload, seconds: float) -> int:
-    """How many messages take about `seconds`."""
+    """How many messages take about `seconds`; of idle clients there are as many as the workload says."""
+    if workload.kind == "idle":
+        return workload.clients
     count = 20
     while True:
         run = execute(contestant.command(workload.kind, workload.size, count, workload.clients))
@@ -203,8 +248,8 @@ class Bench:
             self.step(one.workload, one.contestant)
             if (
                 one.workload.size <= 64 * KIB
-                and one.workload.kind != "handshake"
-                and not one.workload.clients
+                and one.workload.kind not in ("handshake", "idle")
+                and one.workload.clients == 1
                 and "crypto" not in Path(one.contestant.program).name
             ):
                 one.syscalls_per_message = count_syscalls(one.contestant, one.workload)

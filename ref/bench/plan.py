@@ -20,39 +20,62 @@ class Contestant:
     mode: str = ""
     crypto: str = ""
     encrypted: bool = False
-    limit: str = ""  # the contestant whose figure is the physical limit of this one
+    limit: str = ""  # the bare socket that moves the same bytes in the same way
+    cipher: str = ""  # the bare cipher that does the same work besides
 
-    def command(self, workload: str, size: int, count: int, clients: int = 0) -> list[str]:
+    def command(self, workload: str, size: int, count: int, clients: int = 1) -> list[str]:
         words = [self.program, workload, str(size), str(count)]
-        if self.mode:
-            words.append(f"mode={self.mode}")
         if self.crypto:
             words.append(f"crypto={self.crypto}")
+        if self.mode:
+            words.append(f"mode={self.mode}")
         if self.encrypted:
             words.append("encrypted=1")
-        if clients:
+        if clients > 1:
             words.append(f"clients={clients}")
         return words
+
+
+KINDS = {
+    "oneway": "one way",
+    "back": "one way back",
+    "roundtrip": "round trip",
+    "turns": "round trip in turn",
+    "handshake": "handshake",
+    "idle": "idle clients",
+}
 
 
 @dataclass(frozen=True)
 class Workload:
     """What is done, by whom."""
 
-    kind: str  # oneway, back, roundtrip, handshake
+    kind: str  # of KINDS
     size: int
     contestants: tuple[str, ...]
-    clients: int = 0
+    clients: int = 1  # connections of the server: all take part in turns and idle, one in the others
     beside: tuple[Workload, ...] = ()  # run in turn with this one, because they are held against it
 
     @property
     def label(self) -> str:
-        text = {"oneway": "one way", "back": "one way back", "roundtrip": "round trip", "handshake": "handshake"}[
-            self.kind
-        ]
         size = "" if self.kind == "handshake" else f" {size_text(self.size)}"
-        clients = f", {self.clients} idle clients" if self.clients else ""
-        return f"{text}{size}{clients}"
+        more = "" if self.clients == 1 else f", {self.clients} clients"
+        return f"{KINDS[self.kind]}{size}{more}{', one of them active' if more and self.kind == 'roundtrip' else ''}"
+
+    def limits(self, contestant: Contestant) -> tuple[str, str]:
+        """The socket and the cipher that limit a contestant here, either '' for none."""
+        socket, cipher = contestant.limit, contestant.cipher
+        if self.kind == "idle":  # takes no time
+            return "", ""
+        if self.kind == "handshake" and cipher:
+            return "", cipher
+        if self.kind == "handshake" and socket:
+            return "socket", ""
+        if self.kind in ("roundtrip", "turns"):  # one message at a time
+            socket = socket.removesuffix(" batch")
+        if self.kind == "turns" and socket:  # nobody serves many without waiting for all of them
+            socket = f"{socket} epoll"
+        return "" if socket == contestant.name else socket, cipher
 
 
 def size_text(size: int) -> str:
@@ -68,21 +91,29 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
     def of(program: str) -> str:
         return str(binaries / f"bench_{program}")
 
+    def modes(name: str, crypto: str, socket: str, cipher: str) -> list[Contestant]:
+        """libgoipc in all ways of handing messages over; gathered, it is held against the gathering socket."""
+        sealed = bool(cipher)
+        return [
+            Contestant(name, of("goipc"), "single", crypto, sealed, socket, cipher),
+            Contestant(f"{name} cork", of("goipc"), "cork", crypto, sealed, f"{socket} batch", cipher),
+            Contestant(f"{name} batch", of("goipc"), "batch", crypto, sealed, f"{socket} batch", cipher),
+        ]
+
     every = (
         Contestant("socket", of("socket"), "single"),
         # What interruptible waiting costs without any protocol: wherever goipc waits, it can be interrupted.
         Contestant("socket epoll", of("socket"), "epoll", limit="socket"),
         Contestant("socket batch", of("socket"), "batch"),
         Contestant("socket sealed", of("socket"), "single", encrypted=True),
+        Contestant("socket sealed epoll", of("socket"), "epoll", encrypted=True, limit="socket sealed"),
         Contestant("socket sealed batch", of("socket"), "batch", encrypted=True),
-        Contestant("goipc", of("goipc"), "single", limit="socket"),
-        Contestant("goipc cork", of("goipc"), "cork", limit="socket batch"),
-        Contestant("goipc batch", of("goipc"), "batch", limit="socket batch"),
-        Contestant("goipc openssl", of("goipc"), "single", "openssl", True, "socket sealed"),
-        Contestant("goipc openssl batch", of("goipc"), "batch", "openssl", True, "evp"),
-        Contestant("goipc tomcrypt batch", of("goipc"), "batch", "tomcrypt", True, "tomcrypt"),
+        *modes("goipc", "", "socket", ""),
+        Contestant("goipc spin", of("goipc"), "spin", limit="socket"),
+        *modes("goipc openssl", "openssl", "socket sealed", "evp"),
+        *modes("goipc tomcrypt", "tomcrypt", "socket sealed", "tomcrypt"),
         Contestant("golang-ipc", of("go"), limit="socket"),
-        Contestant("golang-ipc encrypted", of("go"), encrypted=True, limit="socket sealed"),
+        Contestant("golang-ipc encrypted", of("go"), encrypted=True, limit="socket sealed", cipher="evp"),
         Contestant("zeromq", of("zmq"), limit="socket batch"),
         Contestant("nng", of("nng"), limit="socket"),
         Contestant("evp", of("crypto"), crypto="openssl"),
@@ -91,37 +122,44 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
     return {one.name: one for one in every if Path(one.program).exists()}
 
 
+LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "evp", "tomcrypt")
+GOIPC = ("goipc", "goipc spin", "goipc cork", "goipc batch")
+PEERS = ("golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
+
+
 def workloads(quick: bool) -> list[Workload]:
-    oneway = (
-        "socket",
-        "socket epoll",
-        "socket batch",
-        "goipc",
-        "goipc cork",
-        "goipc batch",
-        "goipc openssl",
-        "goipc openssl batch",
-        "goipc tomcrypt batch",
-        "golang-ipc",
-        "golang-ipc encrypted",
-        "zeromq",
-        "nng",
-        "socket sealed",
-        "evp",
-        "tomcrypt",
+    return quick_workloads() if quick else all_workloads()
+
+
+def all_workloads() -> list[Workload]:
+    sealed = tuple(f"goipc {crypto}{mode}" for crypto in ("openssl", "tomcrypt") for mode in ("", " cork", " batch"))
+    turns = (
+        *("socket", "socket epoll", "socket sealed", "evp", "tomcrypt"),
+        *("goipc", "goipc spin", "goipc openssl", "goipc tomcrypt", *PEERS),
     )
-    turns = ("socket", "socket epoll", "goipc", "goipc openssl", "golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
-    sizes = (64, MIB) if quick else SIZES
-    made = [Workload("oneway", size, oneway) for size in sizes]
-    made.append(Workload("back", 64, ("socket", "goipc", "goipc batch", "golang-ipc")))
-    idle = tuple(
-        Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients)
-        for clients in ((1000,) if quick else (100, 1000))
-    )
-    made.append(Workload("roundtrip", 64, turns, beside=idle))
-    if not quick:
-        made.append(Workload("roundtrip", 64 * KIB, turns))
-    made.append(
-        Workload("handshake", 0, ("socket", "goipc", "goipc openssl", "goipc tomcrypt batch", "evp", "tomcrypt"))
-    )
-    return made
+    back = (*LIMITS[:-1], "goipc", "goipc batch", "goipc openssl", "goipc openssl batch", *PEERS)
+    crowded = tuple(Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients) for clients in (100, 1000))
+    return [
+        *(Workload("oneway", size, (*LIMITS, *GOIPC, *sealed, *PEERS)) for size in SIZES),
+        *(Workload("back", size, back) for size in (64, 64 * KIB, MIB)),
+        Workload("roundtrip", 64, turns, beside=crowded),
+        Workload("roundtrip", 64 * KIB, turns),
+        Workload("turns", 64, ("socket epoll", "socket sealed epoll", "evp", "goipc", "goipc openssl"), 100),
+        Workload("turns", 64, ("socket epoll", "goipc"), 1000),
+        Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt", *PEERS)),
+        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 100),
+    ]
+
+
+def quick_workloads() -> list[Workload]:
+    """What the targets need."""
+    oneway = (*LIMITS, *GOIPC, "goipc openssl", "goipc openssl batch", "goipc tomcrypt batch", *PEERS)
+    turns = ("socket", "socket epoll", "socket sealed", "evp", "goipc", "goipc spin", "goipc openssl", *PEERS)
+    return [
+        *(Workload("oneway", size, oneway) for size in (64, MIB)),
+        Workload("back", 64, ("socket", "socket batch", "goipc", "goipc batch", "golang-ipc")),
+        Workload("roundtrip", 64, turns, beside=(Workload("roundtrip", 64, ("goipc",), 1000),)),
+        Workload("turns", 64, ("socket epoll", "goipc"), 100),
+        Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt")),
+        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 40),
+    ]

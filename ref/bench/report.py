@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from judge import Figures, Target, large_encrypted_possible, large_encrypted_rows, targets
-from plan import Workload, size_text
+from plan import KINDS, Workload, size_text
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +29,7 @@ def optional(value: float | None, form: str) -> str:
 def show(rows: list[dict], console: Console) -> None:
     by_workload: dict[Workload, list[dict]] = {}
     for row in rows:
-        by_workload.setdefault(Workload(row["workload"], row["size"], (), row["clients"] - 1), []).append(row)
+        by_workload.setdefault(Workload(row["workload"], row["size"], (), row["clients"]), []).append(row)
     for workload, group in by_workload.items():
         table = Table(title=workload.label, title_justify="left", title_style="bold")
         for heading in (
@@ -42,7 +42,7 @@ def show(rows: list[dict], console: Console) -> None:
             "switches",
             "calls",
             "RSS KiB",
-            "/ limit",
+            *(("KiB each", "idle us/s") if workload.kind == "idle" else ("/ limit",)),
         ):
             table.add_column(heading, justify="left" if heading == "contestant" else "right")
         for row in sorted(group, key=lambda one: -one["messages_per_s"]):
@@ -56,7 +56,11 @@ def show(rows: list[dict], console: Console) -> None:
                 optional(row["switches_per_message"], ".3f"),
                 optional(row["syscalls_per_message"], ".3f"),
                 optional(row["rss_kib"], ".0f"),
-                optional(row["ratio_to_limit"], ".2f"),
+                *(
+                    (optional(row["idle_client_kib"], ".2f"), optional(row["idle_cpu_us_per_s"], ".0f"))
+                    if workload.kind == "idle"
+                    else (optional(row["ratio_to_limit"], ".2f"),)
+                ),
             )
         console.print(table)
 
@@ -78,6 +82,21 @@ def show_targets(judged: list[Target], console: Console) -> None:
 # --- the picture ----------------------------------------------------------------------------------
 
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, PLOT_BOTTOM = 900, 520, 70, 190, 20, 50
+PLOTTED = (
+    "socket",
+    "socket epoll",
+    "socket batch",
+    "goipc",
+    "goipc cork",
+    "goipc batch",
+    "goipc openssl",
+    "goipc openssl batch",
+    "goipc tomcrypt batch",
+    "golang-ipc",
+    "golang-ipc encrypted",
+    "zeromq",
+    "nng",
+)
 COLOURS = (
     "#1f77b4",
     "#d62728",
@@ -104,7 +123,7 @@ def plot(rows: list[dict], path: Path) -> None:
     """Rate over message size, one line per contestant: the picture in the documentation."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        if row["workload"] == "oneway" and row["contestant"] not in ("evp", "tomcrypt", "socket sealed"):
+        if row["workload"] == "oneway" and row["contestant"] in PLOTTED:
             lines.setdefault(row["contestant"], []).append((row["size"], row["messages_per_s"]))
     every = [point for points in lines.values() for point in points]
     if not every:
@@ -191,10 +210,9 @@ def document_text(result: dict) -> str:
     rows, on = result["rows"], result["machine"]
     figures = Figures(rows)
     names = list(dict.fromkeys(row["contestant"] for row in rows))
-    sizes = sorted({row["size"] for row in rows if row["workload"] == "oneway"})
     rounds = {row["rounds"] for row in rows}
 
-    def cells(kind: str, size: int, name: str, *keys: str, clients: int = 0) -> list[dict]:
+    def cells(kind: str, size: int, name: str, *keys: str, clients: int = 1) -> list[dict]:
         row = figures.get(kind, size, name, clients)
         return [] if row is None or any(row[key] is None for key in keys) else [row]
 
@@ -225,17 +243,19 @@ def document_text(result: dict) -> str:
             "alone.",
             "",
         ]
-    out += table(
-        ("one way, messages per second", *(size_text(size) for size in sizes)),
-        [
-            (
-                name,
-                *(next((rate_text(r["messages_per_s"]) for r in cells("oneway", size, name)), "-") for size in sizes),
-            )
-            for name in names
-            if any(cells("oneway", size, name) for size in sizes) and name not in ("evp", "tomcrypt")
-        ],
-    )
+    for kind in ("oneway", "back"):
+        sizes = sorted({row["size"] for row in rows if row["workload"] == kind})
+        out += table(
+            (f"{KINDS[kind]}, messages per second", *(size_text(size) for size in sizes)),
+            [
+                (
+                    name,
+                    *(next((rate_text(r["messages_per_s"]) for r in cells(kind, size, name)), "-") for size in sizes),
+                )
+                for name in names
+                if any(cells(kind, size, name) for size in sizes) and name not in ("evp", "tomcrypt")
+            ],
+        )
     out += table(
         ("one way 64 B", "CPU of the busier side, ns per message", "system calls per message, both sides"),
         [
@@ -248,20 +268,27 @@ def document_text(result: dict) -> str:
         ("round trip", "p50, us", "p99, us", "system calls"),
         [
             (
-                f"{size_text(row['size'])}, {row['clients'] - 1} idle clients: {row['contestant']}"
-                if row["clients"] > 1
-                else f"{size_text(row['size'])}: {row['contestant']}",
+                f"{Workload(row['workload'], row['size'], (), row['clients']).label.removeprefix('round trip ')}: "
+                f"{row['contestant']}",
                 f"{row['round_trip_us_p50']:.1f}",
                 f"{row['round_trip_us_p99']:.1f}",
                 figure(row["syscalls_per_message"], ".2f"),
             )
             for row in rows
-            if row["workload"] == "roundtrip"
+            if row["workload"] in ("roundtrip", "turns") and row["round_trip_us_p50"] is not None
         ],
     )
     out += table(
         ("handshakes", "per second"),
         [(row["contestant"], rate_text(row["messages_per_s"])) for row in rows if row["workload"] == "handshake"],
+    )
+    out += table(
+        ("idle clients", "KiB of the server for each", "us of CPU per second"),
+        [
+            (f"{row['clients']}: {row['contestant']}", figure(row["idle_client_kib"]), figure(row["idle_cpu_us_per_s"]))
+            for row in rows
+            if row["workload"] == "idle"
+        ],
     )
     if result["growth"]:
         out += table(

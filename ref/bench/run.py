@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from judge import Figures, targets
-from measure import Bench, ContestantError, growth
+from measure import Bench, ContestantError, growth, limit_s
 from plan import contestants, workloads
 from report import machine, plot, show, show_targets, write_document
 from rich.console import Console
@@ -76,8 +76,7 @@ def run_all(options: argparse.Namespace, console: Console) -> dict | None:
     with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
         bench = Bench(known, rounds, seconds, options.minutes * 60, progress)
         measurements = bench.measure(wanted)
-    by_key = {(one.workload, one.contestant.name): one for one in measurements}
-    rows = [one.row(by_key.get((one.workload, one.contestant.limit))) for one in measurements]
+    rows = [one.row(limit_s(one, measurements)) for one in measurements]
     grown = []
     if not options.only:
         try:

@@ -41,7 +41,7 @@ ROW_KEYS = {
 
 
 def measurement(
-    name: str, seconds: list[float], kind: str = "oneway", size: int = 64, clients: int = 0, **more: float
+    name: str, seconds: list[float], kind: str = "oneway", size: int = 64, clients: int = 1, **more: float
 ) -> Measurement:
     runs = [
         {"messages": 100, "seconds": one, "cpu_client_s": one / 2, "cpu_server_s": one / 4, **more} for one in seconds
@@ -74,7 +74,7 @@ def test_what_a_contestant_cannot_tell_is_no_figure() -> None:
 
 
 def test_a_row_has_all_that_readers_rely_on() -> None:
-    row = measurement("goipc", [2]).row(measurement("socket", [1]))
+    row = measurement("goipc", [2]).row(0.01)
     assert set(row) >= ROW_KEYS
     assert row["messages_per_s"] == 50
     assert row["ratio_to_limit"] == pytest.approx(0.5)
@@ -118,12 +118,68 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert not any(target.met for target in judged)
 
 
-def test_memory_of_an_idle_client() -> None:
-    figures = figures_of(
-        measurement("goipc", [1], "roundtrip", rss_server_kib=3000),
-        measurement("goipc", [1], "roundtrip", clients=1000, rss_server_kib=5000),
+def test_an_idle_client_costs_what_the_server_grew_by() -> None:
+    one = measurement(
+        "goipc", [1], "idle", clients=100, rss_server_before_kib=3000, rss_server_kib=3200, idle_cpu_s=0.003, idle_s=0.3
     )
-    assert judge.idle_client_kib(figures, "goipc") == 2
+    row = one.row(None)
+    assert row["idle_client_kib"] == 2 and row["idle_cpu_us_per_s"] == pytest.approx(10_000)
+    assert judge.idle_client_kib(figures_of(one), "goipc") == 2
+    assert measurement("goipc", [1], rss_server_before_kib=1, rss_server_kib=2).row(None)["idle_client_kib"] is None
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def every_contestant(tmp_path: Path) -> dict[str, Contestant]:
+    for program in ("socket", "goipc", "go", "zmq", "nng", "crypto"):
+        (tmp_path / f"bench_{program}").touch()
+    return plan.contestants(tmp_path)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_whoever_has_a_limit_has_a_ratio(tmp_path, quick: bool) -> None:
+    known = every_contestant(tmp_path)
+    runs = [{"messages": 1, "seconds": 1, "seal_s": 0.5, "open_s": 0.5}]
+    every = [
+        Measurement(one, known[name], 1, runs)
+        for workload in plan.workloads(quick)
+        for one in (workload, *workload.beside)
+        for name in one.contestants
+    ]
+    assert len(every) > 40
+    lacking = [
+        (one.workload.label, one.contestant.name)
+        for one in every
+        if one.contestant.limit
+        and one.workload.kind != "idle"
+        and (one.workload.kind, one.contestant.name)
+        not in (("turns", "socket epoll"), ("turns", "socket sealed epoll"))
+        and one.row(measure.limit_s(one, every))["ratio_to_limit"] is None
+    ]
+    assert lacking == []
+
+
+def limited(kind: str, seal_s: float) -> float | None:
+    known = {
+        "socket sealed batch": Contestant("socket sealed batch", ""),
+        "socket sealed": Contestant("socket sealed", ""),
+        "evp": Contestant("evp", ""),
+        "mine": Contestant("mine", "", limit="socket sealed batch", cipher="evp"),
+    }
+    workload = Workload(kind, 64, tuple(known))
+    run_of_one = {"messages": 1, "seal_s": seal_s, "open_s": 1, "seconds": 1 + seal_s}
+    every = [
+        Measurement(workload, one, 1, [{**run_of_one, "seconds": run_of_one["seconds"] if name == "evp" else 2}])
+        for name, one in known.items()
+    ]
+    return measure.limit_s(every[-1], every)
+
+
+def test_the_limit_of_the_encrypted_is_the_busier_side_or_the_socket() -> None:
+    assert limited("oneway", seal_s=3) == 3  # not the 4 of seal and open together
+    assert limited("oneway", seal_s=1.5) == 2
+    assert limited("roundtrip", seal_s=3) == 2 + 4  # one after the other
 
 
 def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
