@@ -91,7 +91,7 @@ def idle_client_kib(figures: Figures, name: str) -> float | None:
     return rows[0]["idle_client_kib"] if rows else None
 
 
-def targets(figures: Figures) -> list[Target]:
+def targets(figures: Figures, grown: list[dict]) -> list[Target]:
     f = figures
     batch, cork = f.get("oneway", 64, "goipc batch"), f.get("oneway", 64, "goipc cork")
     return [
@@ -164,4 +164,5 @@ def targets(figures: Figures) -> list[Target]:
             f.time_ratio("roundtrip", 64, "goipc", "goipc", 1000, 1),
             True,
         ),
+        *(Target(f"growth, exponent: {one['text']}", one["at_most"], one["exponent"], True) for one in grown),
     ]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shutil
@@ -16,12 +15,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plan import KIB, MIB, Contestant, Workload
+from plan import KIB, Contestant, Workload
 from rich.progress import Progress
 
 TIMEOUT_S = 20  # of one run, which is meant to take less than a second
 TIMEOUT_PER_CLIENT_S = 0.06  # on top: each idle client shakes hands first
-ROUNDS_MIN = 3
+ROUNDS_MIN = 5  # unless it is to be quick
+SHORTEST = 1 / 8  # of the usual time of a run: for want of time runs become shorter before they become fewer
 
 
 @dataclass
@@ -192,12 +192,23 @@ def count_syscalls(contestant: Contestant, workload: Workload) -> float | None:
 
 
 class Bench:
-    """One run of everything, within a budget of time: late workloads get fewer rounds, never none."""
+    """One run of everything, within a budget of time: late workloads get shorter runs, then fewer rounds, but
+    never fewer than `rounds_min`."""
 
-    def __init__(self, known: dict[str, Contestant], rounds: int, seconds: float, budget_s: float, progress: Progress):
+    def __init__(
+        self,
+        known: dict[str, Contestant],
+        rounds: int,
+        seconds: float,
+        budget_s: float,
+        progress: Progress,
+        quick: bool = False,
+    ):
         self.known = known
         self.rounds = rounds
+        self.rounds_min = min(rounds, 1 if quick else ROUNDS_MIN)
         self.seconds = seconds
+        self.quick = quick
         self.progress = progress
         self.start_s = time.monotonic()
         self.budget_s = budget_s
@@ -213,12 +224,12 @@ class Bench:
             if name in self.known
         ]
 
-    def step(self, workload: Workload, contestant: Contestant) -> None:
-        self.progress.update(self.task, advance=1, description=f"{workload.label}: {contestant.name}")
+    def step(self, text: str) -> None:
+        self.progress.update(self.task, advance=1, description=text)
 
     def run_once(self, measurement: Measurement) -> None:
         workload, contestant = measurement.workload, measurement.contestant
-        self.step(workload, contestant)
+        self.step(f"{workload.label}: {contestant.name}")
         try:
             measurement.runs.append(
                 execute(contestant.command(workload.kind, workload.size, measurement.count, workload.clients))
@@ -226,18 +237,35 @@ class Bench:
         except ContestantError as error:
             self.troubles.append(f"{contestant.name}, {workload.label}: {error}")
 
-    def begin(self, workload: Workload, contestant: Contestant) -> Measurement | None:
-        self.step(workload, contestant)
+    def begin(self, workload: Workload, contestant: Contestant, seconds: float) -> Measurement | None:
+        self.step(f"{workload.label}: {contestant.name}")
         try:
-            return Measurement(workload, contestant, calibrate(contestant, workload, self.seconds))
+            return Measurement(workload, contestant, calibrate(contestant, workload, seconds))
         except ContestantError as error:
             self.troubles.append(f"{contestant.name}, {workload.label}: left out: {error}")
             return None
 
+    def seconds_within(self, left_s: float, contestant_count: int) -> float:
+        """How long a run may take, calibration and one more for the system calls among them."""
+        share = left_s / max(1, contestant_count * (self.rounds + 2))
+        return min(self.seconds, max(self.seconds * SHORTEST, share))
+
+    def may_trace(self, one: Measurement) -> bool:
+        program = Path(one.contestant.program).name
+        return (
+            one.workload.size <= 64 * KIB
+            and one.workload.kind not in ("handshake", "idle")
+            and one.workload.clients == 1
+            and "crypto" not in program
+            and not (self.quick and "go" == program.removeprefix("bench_"))  # seconds for each of its runs
+        )
+
     def measure_workload(self, workload: Workload, until_s: float) -> list[Measurement]:
-        here = [made for one in self.here(workload) if (made := self.begin(*one)) is not None]
+        everybody = self.here(workload)
+        seconds = self.seconds_within(until_s - time.monotonic(), len(everybody))
+        here = [made for one in everybody if (made := self.begin(*one, seconds)) is not None]
         for index in range(self.rounds):
-            if index >= ROUNDS_MIN and time.monotonic() > until_s:
+            if index >= self.rounds_min and time.monotonic() > until_s:
                 self.troubles.append(f"{workload.label}: {index} rounds of {self.rounds}, for want of time")
                 break
             # Alternating order, so that no contestant always runs in the other's warmth.
@@ -245,53 +273,22 @@ class Bench:
                 if len(one.runs) == index:  # whoever failed once is not waited for again
                     self.run_once(one)
         for one in here:
-            self.step(one.workload, one.contestant)
-            if (
-                one.workload.size <= 64 * KIB
-                and one.workload.kind not in ("handshake", "idle")
-                and one.workload.clients == 1
-                and "crypto" not in Path(one.contestant.program).name
-            ):
+            self.step(f"{one.workload.label}: {one.contestant.name}")
+            if self.may_trace(one) and not (self.quick and time.monotonic() > until_s):
                 one.syscalls_per_message = count_syscalls(one.contestant, one.workload)
+        if seconds < self.seconds / 2:
+            self.troubles.append(
+                f"{workload.label}: runs of {seconds:.2g} s instead of {self.seconds:g}, as time ran short"
+            )
         return [one for one in here if one.runs]
 
-    def measure(self, workload_list: list[Workload]) -> list[Measurement]:
+    def measure(self, workload_list: list[Workload], more_steps: int = 0) -> list[Measurement]:
+        """`more_steps` of the progress are left for what comes behind."""
         shares = [len(self.here(workload)) for workload in workload_list]
-        self.progress.update(self.task, total=(self.rounds + 2) * sum(shares))
+        self.progress.update(self.task, total=(self.rounds + 2) * sum(shares) + more_steps)
         made: list[Measurement] = []
         for index, workload in enumerate(workload_list):
             # Each may use its share of the budget, and what those before it left of theirs.
             part = sum(shares[: index + 1]) / max(1, sum(shares))
             made += self.measure_workload(workload, self.start_s + self.budget_s * part)
         return made
-
-
-# --- growth ---------------------------------------------------------------------------------------
-
-
-def growth(known: dict[str, Contestant], seconds: float) -> list[tuple[str, list[float], float]]:
-    """Three decades of each quantity; the exponent of time per unit over it, 0 where it is flat."""
-    single, batch = known["goipc"], known["goipc batch"]
-
-    def slope(points: list[tuple[float, float]]) -> float:
-        xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
-        mx, my = statistics.mean(xs), statistics.mean(ys)
-        return sum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / sum((x - mx) ** 2 for x in xs)
-
-    def best(command: list[str]) -> dict:
-        return min((execute(command) for _ in range(3)), key=lambda run: run["seconds"])
-
-    made = []
-    counts = [
-        (n, best(batch.command("oneway", 64, n))["seconds"] / n)
-        for n in (10_000, 100_000, 1_000_000, 10_000_000 if seconds > 0.2 else 3_000_000)
-    ]
-    made.append(("ns per message over message count", [y * 1e9 for _, y in counts], slope(counts[1:])))
-    sizes = []
-    for size in (3 * KIB, 30 * KIB, 300 * KIB, 3 * MIB):
-        count = max(64, (512 if seconds > 0.2 else 128) * MIB // size)
-        sizes.append((size, best(single.command("oneway", size, count))["seconds"] / count / size))
-    made.append(("ns per byte over message size", [y * 1e9 for _, y in sizes], slope(sizes)))
-    clients = [(n, best(single.command("roundtrip", 64, 2000, n))["p50_us"]) for n in (1, 10, 100, 1000)]
-    made.append(("us per round trip over idle clients", [y for _, y in clients], slope(clients)))
-    return made

@@ -230,7 +230,7 @@ def document_text(result: dict) -> str:
                 figure(target.measured, ".4g"),
                 "met" if target.met else "**missed**",
             )
-            for target in targets(figures)
+            for target in targets(figures, result["growth"])
         ],
     )
     possible = large_encrypted_possible(figures, on["processors"])
@@ -294,8 +294,8 @@ def document_text(result: dict) -> str:
         out += table(
             ("growth", "at each step, ten times as much", "exponent"),
             [
-                (text, ", ".join(f"{p:.3g}" for p in points), f"{slope:+.2f}")
-                for text, points, slope in result["growth"]
+                (one["text"], ", ".join(f"{point:.3g}" for point in one["points"]), f"{one['exponent']:+.2f}")
+                for one in result["growth"]
             ],
         )
     out += [f"- {line}" for line in result["troubles"]] + [""] * bool(result["troubles"])

@@ -17,16 +17,20 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from growth import STEPS, growth
 from judge import Figures, targets
-from measure import Bench, ContestantError, growth, limit_s
+from measure import Bench, ContestantError, limit_s
 from plan import contestants, workloads
 from report import machine, plot, show, show_targets, write_document
 from rich.console import Console
 from rich.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
+MINUTES = 14.0  # for all rounds; growth takes half a minute more
+QUICK_MINUTES = 0.7  # so that everything ends within a minute
 DOCUMENT = ROOT / "ref/doc/performance.md"
 
 
@@ -40,10 +44,12 @@ def build(binaries: Path) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer sizes, 3 short rounds: about a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes, 3 short rounds: within a minute")
     parser.add_argument("--rounds", type=int, help="rounds per workload (5; 3 with --quick)")
-    parser.add_argument("--seconds", type=float, help="how long one run takes, about (0.4; 0.06 with --quick)")
-    parser.add_argument("--minutes", type=float, default=10, help="the time for all rounds, about (10)")
+    parser.add_argument("--seconds", type=float, help="how long one run takes, about (0.4; 0.05 with --quick)")
+    parser.add_argument(
+        "--minutes", type=float, help=f"the time for all rounds, about ({MINUTES:g}; {QUICK_MINUTES:g} with --quick)"
+    )
     parser.add_argument("--only", metavar="TEXT", help="only workloads whose label contains TEXT")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE")
     parser.add_argument("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: show FILE again")
@@ -70,20 +76,29 @@ def run_all(options: argparse.Namespace, console: Console) -> dict | None:
         return None
     for name in sorted({"zeromq", "nng", "golang-ipc", "evp"} - set(known)):
         console.print(f"SKIP {name}: its program was not built (library or Go not found)")
-    rounds = options.rounds or (3 if options.quick else 5)
-    seconds = options.seconds or (0.06 if options.quick else 0.4)
+    seconds = options.seconds or (0.05 if options.quick else 0.4)
+    minutes = options.minutes or (QUICK_MINUTES if options.quick else MINUTES)
     wanted = [w for w in workloads(options.quick) if not options.only or options.only in w.label]
-    with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        bench = Bench(known, rounds, seconds, options.minutes * 60, progress)
-        measurements = bench.measure(wanted)
-    rows = [one.row(limit_s(one, measurements)) for one in measurements]
     grown = []
-    if not options.only:
-        try:
-            grown = growth(known, seconds)
-        except ContestantError as error:
-            bench.troubles.append(f"growth: {error}")
-    return {"machine": machine(), "rows": rows, "growth": grown, "troubles": bench.troubles}
+    started_s = time.monotonic()
+    with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
+        bench = Bench(
+            known, options.rounds or (3 if options.quick else 5), seconds, minutes * 60, progress, options.quick
+        )
+        measurements = bench.measure(wanted, 0 if options.only else STEPS)
+        if not options.only:
+            try:
+                grown = growth(known, seconds, bench.step, 1 if options.quick else 3)
+            except ContestantError as error:
+                bench.troubles.append(f"growth: {error}")
+    rows = [one.row(limit_s(one, measurements)) for one in measurements]
+    return {
+        "machine": machine(),
+        "seconds": time.monotonic() - started_s,
+        "rows": rows,
+        "growth": grown,
+        "troubles": bench.troubles,
+    }
 
 
 def main() -> int:
@@ -96,11 +111,12 @@ def main() -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     show(result["rows"], console)
-    judged = [] if options.only else targets(Figures(result["rows"]))
+    judged = [] if options.only else targets(Figures(result["rows"]), result["growth"])
     if judged:
         show_targets(judged, console)
-    for text, points, slope in result["growth"]:
-        console.print(f"growth: {text}: {', '.join(f'{p:.3g}' for p in points)}; exponent {slope:+.3f}")
+    for one in result["growth"]:
+        points = ", ".join(f"{point:.3g}" for point in one["points"])
+        console.print(f"growth: {one['text']}: {points}; exponent {one['exponent']:+.3f}")
     for line in result["troubles"]:
         console.print(f"TROUBLE {line}", markup=False)
     if options.plot:
@@ -108,6 +124,7 @@ def main() -> int:
     if options.document:
         write_document(result, DOCUMENT)
     missed = sum(not target.met for target in judged)
+    console.print(f"{result['seconds']:.0f} s of measuring")
     console.print(f"{len(judged) - missed} passed, {missed} failed, 0 skipped" if judged else "done")
     return 1 if options.strict and missed else 0
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import growth
 import judge
 import measure
 import plan
@@ -113,7 +114,7 @@ def test_targets(measured: float | None, at_most: bool, met: bool) -> None:
 
 
 def test_what_was_not_measured_is_not_met() -> None:
-    judged = judge.targets(Figures([]))
+    judged = judge.targets(Figures([]), [])
     assert len(judged) >= 16
     assert not any(target.met for target in judged)
 
@@ -126,6 +127,35 @@ def test_an_idle_client_costs_what_the_server_grew_by() -> None:
     assert row["idle_client_kib"] == 2 and row["idle_cpu_us_per_s"] == pytest.approx(10_000)
     assert judge.idle_client_kib(figures_of(one), "goipc") == 2
     assert measurement("goipc", [1], rss_server_before_kib=1, rss_server_kib=2).row(None)["idle_client_kib"] is None
+
+
+# --- growth ----------------------------------------------------------------------------------------
+
+FLAT = [(10, 1.0), (100, 1.1), (1000, 1.0), (10000, 1.1)]
+
+
+@pytest.mark.parametrize(
+    ("points", "met"),
+    [
+        (FLAT, True),
+        ([(x, 5 + x / 1000) for x, _ in FLAT], False),  # something for each of them is kept
+        ([(10, 9.0), (100, 1.0), (1000, 2.0), (10000, 4.0)], False),  # a slow start hides nothing
+        ([(10, 2.0), (100, 1.0), (1000, 1.0), (10000, 1.0)], True),
+    ],
+)
+def test_growth_is_judged(points: list[tuple[float, float]], met: bool) -> None:
+    (last,) = judge.targets(Figures([]), [growth.fit("time", points, 0.1)])[-1:]
+    assert last.text == "growth, exponent: time" and last.met is met
+
+
+def test_growth_measures_time_and_memory_of_each_quantity(monkeypatch) -> None:
+    told = {"seconds": 1.0, "p50_us": 5.0, "rss_server_kib": 3000}
+    monkeypatch.setattr(growth, "execute", lambda _: told)
+    steps: list[str] = []
+    made = growth.growth({name: Contestant(name, name) for name in ("goipc", "goipc batch")}, 0.05, steps.append)
+    assert len(steps) == growth.STEPS
+    assert len(made) == 6 and sum("KiB" in one["text"] for one in made) == 3
+    assert all(len(one["points"]) == 4 for one in made)
 
 
 # --- limits ----------------------------------------------------------------------------------------
@@ -273,13 +303,23 @@ def test_the_run_goes_on_without_who_fails(tmp_path, monkeypatch) -> None:
     assert bench.troubles[1].startswith("late, one way 64 B: ") and "exit status 4" in bench.troubles[1]
 
 
-def test_without_time_there_are_fewer_rounds_and_the_run_says_so(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(("quick", "rounds"), [(False, 5), (True, 1)])
+def test_without_time_there_are_fewer_rounds_and_the_run_says_so(tmp_path, monkeypatch, quick, rounds) -> None:
     monkeypatch.setattr(measure, "count_syscalls", lambda *_: None)
     with Progress(disable=True) as progress:
-        bench = Bench({"good": a_program(tmp_path, "good", WORKS)}, 9, 0.1, 0, progress)
+        bench = Bench({"good": a_program(tmp_path, "good", WORKS)}, 9, 0.1, 0, progress, quick)
         (made,) = bench.measure([Workload("oneway", 64, ("good",))])
-    assert len(made.runs) == measure.ROUNDS_MIN
-    assert bench.troubles == ["one way 64 B: 3 rounds of 9, for want of time"]
+    assert len(made.runs) == rounds
+    assert bench.troubles[0] == f"one way 64 B: {rounds} rounds of 9, for want of time"
+    assert bench.troubles[1].startswith("one way 64 B: runs of 0.013 s instead of 0.1")
+
+
+def test_runs_share_the_time_that_is_left() -> None:
+    with Progress(disable=True) as progress:
+        bench = Bench({}, 5, 0.4, 60, progress)
+    assert bench.seconds_within(600, 10) == 0.4
+    assert bench.seconds_within(14, 10) == pytest.approx(0.2)
+    assert bench.seconds_within(-1, 10) == pytest.approx(0.05)
 
 
 # --- the document -----------------------------------------------------------------------------------
@@ -295,7 +335,13 @@ def result() -> dict:
         measurement("goipc", [1], "handshake", 0).row(None),
     ]
     on = {"processor": "Some Processor", "processors": 2, "system": "Linux 6.1"}
-    return {"machine": on, "rows": rows, "growth": [("ns over size", [1.0, 1.1], 0.01)], "troubles": ["nng: gone"]}
+    return {
+        "machine": on,
+        "rows": rows,
+        "growth": [growth.fit("ns over size", FLAT, 0.1)],
+        "seconds": 1.0,
+        "troubles": ["nng: gone"],
+    }
 
 
 def test_the_document_has_every_table_and_keeps_what_stands_around(tmp_path) -> None:
