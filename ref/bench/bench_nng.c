@@ -84,6 +84,35 @@ static void close_end(void *context)
     free(end);
 }
 
+/* A pair takes one peer at a time and drops whoever comes before it has noticed that the last one
+ * left, with what that one had sent: so it is said again until there is an answer. */
+static void connect_once(const bench_options *options)
+{
+    struct end *end = connect_to(options);
+    nng_msg *answer;
+
+    check(nng_socket_set_ms(end->socket, NNG_OPT_RECVTIMEO, 5), "patience");
+    do {
+        send_message(end, (const uint8_t *)"?", 1);
+    } while (nng_recvmsg(end->socket, &answer, 0) != 0);
+    nng_msg_free(answer);
+    close_end(end);
+}
+
+static void serve_many(const bench_options *options)
+{
+    struct end *end = serve(options);
+    nng_msg *question;
+
+    for (;;) {
+        check(nng_recvmsg(end->socket, &question, 0), "receive");
+        /* Not waiting: who asked may have left. */
+        if (nng_sendmsg(end->socket, question, NNG_FLAG_NONBLOCK) != 0) {
+            nng_msg_free(question);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const bench_contestant contestant = {
@@ -94,6 +123,8 @@ int main(int argc, char **argv)
         .flush = flush,
         .receive = receive,
         .close = close_end,
+        .connect_once = connect_once,
+        .serve_many = serve_many,
     };
 
     return bench_main(argc, argv, &contestant);

@@ -76,6 +76,36 @@ static void close_end(void *context)
     free(end);
 }
 
+/* A pair takes one peer at a time and drops whoever comes before it has noticed that the last one
+ * left, with what that one had sent: so it is said again until there is an answer. */
+static void connect_once(const bench_options *options)
+{
+    struct end *end = open_end(options, zmq_connect);
+    const int retry_ms = 1, patience_ms = 5, at_once = 0;
+    char answer;
+
+    zmq_setsockopt(end->socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
+    zmq_setsockopt(end->socket, ZMQ_RECONNECT_IVL, &retry_ms, sizeof retry_ms);
+    zmq_setsockopt(end->socket, ZMQ_LINGER, &at_once, sizeof at_once);
+    do {
+        send_message(end, (const uint8_t *)"?", 1);
+    } while (zmq_recv(end->socket, &answer, 1, 0) != 1);
+    close_end(end);
+}
+
+static void serve_many(const bench_options *options)
+{
+    struct end *end = open_end(options, zmq_bind);
+    char question;
+
+    for (;;) {
+        if (zmq_recv(end->socket, &question, 1, 0) == 1) {
+            /* Not waiting: who asked may have left. */
+            (void)zmq_send(end->socket, "!", 1, ZMQ_DONTWAIT);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const bench_contestant contestant = {
@@ -86,6 +116,8 @@ int main(int argc, char **argv)
         .flush = flush,
         .receive = receive,
         .close = close_end,
+        .connect_once = connect_once,
+        .serve_many = serve_many,
     };
 
     return bench_main(argc, argv, &contestant);

@@ -15,11 +15,11 @@ STEPS = 12  # points in all, as the progress counts them
 REPEATS = 3
 
 # Exponents over three decades. 0.1 comes to a factor of 2 from end to end, which a busy machine makes of
-# nothing; what grows with every message, byte or client has 0.5 and more.
+# nothing; what grows with every message or byte has 0.5 and more.
 TIME_AT_MOST = 0.10
 MEMORY_AT_MOST = 0.05
-# Buffers may hold one or two messages of any size: three times the memory of the bare server with 3 MiB.
-MEMORY_OVER_SIZE_AT_MOST = 0.16
+# Of what memory grew by for a byte or a client: a few pages more or less count at its small end.
+MEMORY_EACH_AT_MOST = 0.25
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,17 @@ def slope(points: list[tuple[float, float]]) -> float:
 def steepest(points: list[tuple[float, float]]) -> float:
     """The larger exponent of all points and of all but the first: where the first carries what starting
     costs, it hides that the others rise."""
-    return max(slope(points), slope(points[1:]))
+    return max(slope(points), slope(points[1:])) if len(points) > 3 else slope(points)
 
 
 def fit(text: str, points: list[tuple[float, float]], at_most: float) -> dict:
     return asdict(Growth(text, [y for _, y in points], steepest(points), at_most))
+
+
+def each(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What each unit of x adds to y, from the first point, which has all that is there without any."""
+    (x0, y0), *others = points
+    return [(x, max(y - y0, 0.01) / (x - x0)) for x, y in others]
 
 
 def growth(
@@ -60,28 +66,34 @@ def growth(
         step(f"growth: {what}")
         return min((execute(command) for _ in range(repeats)), key=lambda run: run["seconds"])
 
-    made = []
-
-    def add(text: str, unit: str, memory_at_most: float, points: list[tuple[int, float, float | None]]) -> None:
-        made.append(fit(f"{unit} over {text}", [(x, y) for x, y, _ in points], TIME_AT_MOST))
-        memory = [(x, kib) for x, _, kib in points if kib is not None]
-        if len(memory) == len(points):
-            made.append(fit(f"KiB of the server over {text}", memory, memory_at_most))
-
-    points: list[tuple[int, float, float | None]] = []
+    counts, sizes, clients = [], [], []
     for count in (10_000, 100_000, 1_000_000, 10_000_000):
-        run = best(f"{count} messages", batch.command("oneway", 64, count))
-        points.append((count, run["seconds"] / count * 1e9, run["rss_server_kib"]))
-    add("message count", "ns per message", MEMORY_AT_MOST, points)
-    points = []
+        counts.append((count, best(f"{count} messages", batch.command("oneway", 64, count))))
     for size in (3 * KIB, 30 * KIB, 300 * KIB, 3 * MIB):
         count = max(64, (512 if long else 128) * MIB // size)
-        run = best(f"{size} B", single.command("oneway", size, count))
-        points.append((size, run["seconds"] / count / size * 1e9, run["rss_server_kib"]))
-    add("message size", "ns per byte", MEMORY_OVER_SIZE_AT_MOST, points)
-    points = []
-    for clients in (1, 10, 100, 1000):
-        run = best(f"{clients} clients", single.command("roundtrip", 64, 2000 if long else 1000, clients))
-        points.append((clients, run["p50_us"], run["rss_server_kib"]))
-    add("clients, one of them active", "us per round trip", MEMORY_AT_MOST, points)
+        sizes.append((size, best(f"{size} B", single.command("oneway", size, count))))
+    for number in (1, 10, 100, 1000):
+        command = single.command("roundtrip", 64, 2000 if long else 1000, number)
+        clients.append((number, best(f"{number} clients", command)))
+    made = [
+        fit("ns per message over message count", [(n, run["seconds"] / n * 1e9) for n, run in counts], TIME_AT_MOST),
+        fit(
+            "ns per byte over message size",
+            [(size, run["seconds"] / run["messages"] / size * 1e9) for size, run in sizes],
+            TIME_AT_MOST,
+        ),
+        fit("us per round trip over clients", [(n, run["p50_us"]) for n, run in clients], TIME_AT_MOST),
+    ]
+    kib = [[(x, run["rss_server_kib"]) for x, run in points] for points in (counts, sizes, clients)]
+    if all(value is not None for points in kib for _, value in points):
+        made += [
+            fit("KiB of the server over message count", kib[0], MEMORY_AT_MOST),
+            fit(
+                "bytes of the server per byte over message size",
+                [(x, y * KIB) for x, y in each(kib[1])],
+                MEMORY_EACH_AT_MOST,
+            ),
+            # Ten clients take a few pages: the least that can be told from none.
+            fit("KiB of the server per client over clients", each(kib[2][1:]), MEMORY_EACH_AT_MOST),
+        ]
     return made

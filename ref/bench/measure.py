@@ -19,6 +19,7 @@ from plan import KIB, Contestant, Workload
 from rich.progress import Progress
 
 TIMEOUT_S = 20  # of one run, which is meant to take less than a second
+QUICK_TIMEOUT_S = 5
 TIMEOUT_PER_CLIENT_S = 0.06  # on top: each idle client shakes hands first
 ROUNDS_MIN = 5  # unless it is to be quick
 SHORTEST = 1 / 8  # of the usual time of a run: for want of time runs become shorter before they become fewer
@@ -145,10 +146,10 @@ def attempt(command: list[str], timeout_s: float) -> subprocess.CompletedProcess
     return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
-def execute(command: list[str]) -> dict:
+def execute(command: list[str], base_s: float | None = None) -> dict:
     words = " ".join([Path(command[0]).name, *command[1:]])
     clients = sum(int(word.removeprefix("clients=")) for word in command if word.startswith("clients="))
-    timeout_s = TIMEOUT_S + clients * TIMEOUT_PER_CLIENT_S
+    timeout_s = (base_s or TIMEOUT_S) + clients * TIMEOUT_PER_CLIENT_S
     try:
         finished = attempt(command, timeout_s)
     except subprocess.TimeoutExpired:
@@ -158,13 +159,13 @@ def execute(command: list[str]) -> dict:
     return json.loads(finished.stdout.strip().splitlines()[-1])
 
 
-def calibrate(contestant: Contestant, workload: Workload, seconds: float) -> int:
+def calibrate(contestant: Contestant, workload: Workload, seconds: float, timeout_s: float | None = None) -> int:
     """How many messages take about `seconds`; of idle clients there are as many as the workload says."""
     if workload.kind == "idle":
         return workload.clients
     count = 20
     while True:
-        run = execute(contestant.command(workload.kind, workload.size, count, workload.clients))
+        run = execute(contestant.command(workload.kind, workload.size, count, workload.clients), timeout_s)
         if run["seconds"] >= seconds / 8 or count >= 20_000_000:
             wanted = count * seconds / max(run["seconds"], 1e-9)
             return max(10, min(int(wanted), 20_000_000, (2 << 30) // max(workload.size, 1)))
@@ -209,6 +210,7 @@ class Bench:
         self.rounds_min = min(rounds, 1 if quick else ROUNDS_MIN)
         self.seconds = seconds
         self.quick = quick
+        self.timeout_s = QUICK_TIMEOUT_S if quick else None
         self.progress = progress
         self.start_s = time.monotonic()
         self.budget_s = budget_s
@@ -232,7 +234,10 @@ class Bench:
         self.step(f"{workload.label}: {contestant.name}")
         try:
             measurement.runs.append(
-                execute(contestant.command(workload.kind, workload.size, measurement.count, workload.clients))
+                execute(
+                    contestant.command(workload.kind, workload.size, measurement.count, workload.clients),
+                    self.timeout_s,
+                )
             )
         except ContestantError as error:
             self.troubles.append(f"{contestant.name}, {workload.label}: {error}")
@@ -240,7 +245,7 @@ class Bench:
     def begin(self, workload: Workload, contestant: Contestant, seconds: float) -> Measurement | None:
         self.step(f"{workload.label}: {contestant.name}")
         try:
-            return Measurement(workload, contestant, calibrate(contestant, workload, seconds))
+            return Measurement(workload, contestant, calibrate(contestant, workload, seconds, self.timeout_s))
         except ContestantError as error:
             self.troubles.append(f"{contestant.name}, {workload.label}: left out: {error}")
             return None

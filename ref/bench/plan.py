@@ -147,7 +147,7 @@ def all_workloads() -> list[Workload]:
         Workload("turns", 64, ("socket epoll", "socket sealed epoll", "evp", "goipc", "goipc openssl"), 100),
         Workload("turns", 64, ("socket epoll", "goipc"), 1000),
         Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt", *PEERS)),
-        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 100),
+        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 200),
     ]
 
 
@@ -161,5 +161,6 @@ def quick_workloads() -> list[Workload]:
         Workload("roundtrip", 64, turns, beside=(Workload("roundtrip", 64, ("goipc",), 1000),)),
         Workload("turns", 64, ("socket epoll", "goipc"), 100),
         Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt")),
-        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 40),
+        Workload("idle", 64, ("goipc", "goipc openssl"), 100),
+        Workload("idle", 64, ("goipc tomcrypt",), 30),
     ]

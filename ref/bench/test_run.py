@@ -149,13 +149,19 @@ def test_growth_is_judged(points: list[tuple[float, float]], met: bool) -> None:
 
 
 def test_growth_measures_time_and_memory_of_each_quantity(monkeypatch) -> None:
-    told = {"seconds": 1.0, "p50_us": 5.0, "rss_server_kib": 3000}
+    told = {"seconds": 1.0, "messages": 1, "p50_us": 5.0, "rss_server_kib": 3000}
     monkeypatch.setattr(growth, "execute", lambda _: told)
     steps: list[str] = []
     made = growth.growth({name: Contestant(name, name) for name in ("goipc", "goipc batch")}, 0.05, steps.append)
     assert len(steps) == growth.STEPS
-    assert len(made) == 6 and sum("KiB" in one["text"] for one in made) == 3
-    assert all(len(one["points"]) == 4 for one in made)
+    assert len(made) == 6 and sum("of the server" in one["text"] for one in made) == 3
+    assert [len(one["points"]) for one in made] == [4, 4, 4, 4, 3, 2]
+
+
+def test_memory_of_each_is_what_is_there_without_any_taken_away() -> None:
+    linear = growth.each([(10, 5000.0), (100, 5000.0 + 2 * 90), (1000, 5000.0 + 2 * 990)])
+    assert [y for _, y in linear] == pytest.approx([2, 2])
+    assert growth.slope(growth.each([(x, 5000.0 + x * x) for x in (10, 100, 1000)])) > 0.9
 
 
 # --- limits ----------------------------------------------------------------------------------------

@@ -81,13 +81,15 @@ func (e end) send(data []byte) {
 	}
 }
 
-func (e end) awaitConnected() {
+func (e end) awaitConnected() { e.awaitStatus("Connected") }
+
+func (e end) awaitStatus(status string) {
 	for {
 		message, err := e.read()
 		if err != nil {
 			fail("connect", err)
 		}
-		if message.Status == "Connected" {
+		if message.Status == status {
 			return
 		}
 	}
@@ -101,6 +103,10 @@ func serve(r run, data []byte) {
 	}
 	e := end{server.Read, server.Write}
 	fmt.Println("listening")
+	if r.workload == "handshake" {
+		serveHandshakes(r, e)
+		return
+	}
 	e.awaitConnected()
 	e.send(append([]byte{}, e.receive()...))
 	told := report{Before: usageNow()}
@@ -123,6 +129,77 @@ func serve(r run, data []byte) {
 	told.After = usageNow()
 	json.NewEncoder(os.Stdout).Encode(told)
 	e.receive()
+}
+
+// serveHandshakes tells of each client that it has come, and that it has left: whoever leaves before the
+// first, or comes before the second, makes a server of upstream's deaf for ever. It reports after the first, which is not measured, and after the last.
+func serveHandshakes(r run, e end) {
+	told := report{}
+	for i := 0; i <= r.count; i++ {
+		e.awaitStatus("Connected")
+		fmt.Println("here")
+		e.awaitStatus("Disconnected")
+		if i == 0 {
+			told.Before = usageNow()
+		}
+		fmt.Println("left")
+	}
+	told.After = usageNow()
+	json.NewEncoder(os.Stdout).Encode(told)
+}
+
+func measureHandshakes(r run, replies *bufio.Reader) {
+	hearLine := func() {
+		if _, err := replies.ReadString('\n'); err != nil {
+			fail("handshake", err)
+		}
+	}
+	// Upstream's server closes a connection once more after it has told so, and by then it may be the
+	// next one. It gets the time for that, which is not counted.
+	once := func() time.Duration {
+		defer time.Sleep(time.Millisecond)
+		start := time.Now()
+		client, err := ipc.StartClient(r.name, &ipc.ClientConfig{Encryption: r.encrypted})
+		if err != nil {
+			fail("client", err)
+		}
+		end{client.Read, client.Write}.awaitStatus("Connected")
+		hearLine()
+		client.Close()
+		hearLine()
+		return time.Since(start)
+	}
+	once()
+	mine := report{Before: usageNow()}
+	seconds := 0.0
+	for i := 0; i < r.count; i++ {
+		seconds += once().Seconds()
+	}
+	mine.After = usageNow()
+	json.NewEncoder(os.Stdout).Encode(result(r, seconds, mine, hear(replies)))
+}
+
+func hear(replies *bufio.Reader) report {
+	var theirs report
+	line, err := replies.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &theirs)
+	}
+	if err != nil {
+		fail("report", err)
+	}
+	return theirs
+}
+
+func result(r run, seconds float64, mine, theirs report) map[string]interface{} {
+	return map[string]interface{}{
+		"messages": r.count, "seconds": seconds,
+		"cpu_client_s": mine.After.CPU - mine.Before.CPU, "cpu_server_s": theirs.After.CPU - theirs.Before.CPU,
+		"switches_client": mine.After.Switches - mine.Before.Switches,
+		"switches_server": theirs.After.Switches - theirs.Before.Switches,
+		"rss_client_kib":  mine.After.RSS, "rss_server_kib": theirs.After.RSS,
+		"rss_server_before_kib": theirs.Before.RSS,
+	}
 }
 
 func maxSize(size int) int {
@@ -165,28 +242,13 @@ func measure(r run, data []byte, replies *bufio.Reader) {
 	}
 	seconds := time.Since(start).Seconds()
 	mine.After = usageNow()
-	var theirs report
-	line, err := replies.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &theirs)
-	}
-	if err != nil {
-		fail("report", err)
-	}
-	result := map[string]interface{}{
-		"messages": r.count, "seconds": seconds,
-		"cpu_client_s": mine.After.CPU - mine.Before.CPU, "cpu_server_s": theirs.After.CPU - theirs.Before.CPU,
-		"switches_client": mine.After.Switches - mine.Before.Switches,
-		"switches_server": theirs.After.Switches - theirs.Before.Switches,
-		"rss_client_kib":  mine.After.RSS, "rss_server_kib": theirs.After.RSS,
-		"rss_server_before_kib": theirs.Before.RSS,
-	}
+	told := result(r, seconds, mine, hear(replies))
 	if len(latencies) > 0 {
 		sort.Float64s(latencies)
-		result["p50_us"] = latencies[len(latencies)/2]
-		result["p99_us"] = latencies[len(latencies)*99/100]
+		told["p50_us"] = latencies[len(latencies)/2]
+		told["p99_us"] = latencies[len(latencies)*99/100]
 	}
-	json.NewEncoder(os.Stdout).Encode(result)
+	json.NewEncoder(os.Stdout).Encode(told)
 	e.send([]byte{0})
 }
 
@@ -211,7 +273,7 @@ func startServing(r run) (*exec.Cmd, *bufio.Reader) {
 
 func main() {
 	if len(os.Args) < 4 {
-		fmt.Fprintf(os.Stderr, "usage: %s oneway|back|roundtrip SIZE COUNT [encrypted=0|1]\n", os.Args[0])
+		fmt.Fprintf(os.Stderr, "usage: %s oneway|back|roundtrip|handshake SIZE COUNT [encrypted=0|1]\n", os.Args[0])
 		os.Exit(2)
 	}
 	r := run{workload: os.Args[1], name: fmt.Sprintf("goipc-bench-%d", os.Getpid())}
@@ -229,7 +291,11 @@ func main() {
 		return
 	}
 	child, replies := startServing(r)
-	measure(r, data, replies)
+	if r.workload == "handshake" {
+		measureHandshakes(r, replies)
+	} else {
+		measure(r, data, replies)
+	}
 	child.Wait()
 	os.Remove("/tmp/" + r.name + ".sock")
 }
