@@ -177,6 +177,65 @@ static inline bool message_is(const goipc_message *message, uint32_t type, const
            (size == 0 || memcmp(message->data, data, size) == 0);
 }
 
+/* --- threads that wait ------------------------------------------------------------------------ */
+
+static inline bool test_can_see_waiting(void)
+{
+    return access("/proc/self/task", X_OK) == 0;
+}
+
+/* Whether a thread of this process sleeps; how often it has gone to sleep is added to *count. */
+static inline bool test_thread_sleeps(const char *path, uint64_t *count)
+{
+    FILE *file = fopen(path, "r");
+    bool sleeps = false;
+    char line[128];
+
+    if (file == NULL) {
+        return true; /* it has ended */
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        sleeps = sleeps || strncmp(line, "State:\tS", 8) == 0;
+        if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0) {
+            *count += strtoull(line + 24, NULL, 10);
+        }
+    }
+    fclose(file);
+    return sleeps;
+}
+
+/* Called by the first thread: returns when all others, at least `wanted`, wait in the kernel and
+ * did so a moment ago, without having been awake meanwhile. Where the system does not tell, a
+ * moment makes it likely. */
+static inline void test_let_wait(size_t wanted)
+{
+    const int64_t until = test_clock_ms() + PATIENCE_MS;
+    char self[64];
+    uint64_t before, count = UINT64_MAX;
+    bool all_sleep;
+
+    snprintf(self, sizeof self, "/proc/self/task/%ld", (long)getpid());
+    do {
+        glob_t tasks = {.gl_pathc = 0};
+
+        (void)!poll(NULL, 0, test_can_see_waiting() ? 1 : 20);
+        before = count;
+        count = 0;
+        all_sleep =
+            glob("/proc/self/task/*", GLOB_NOSORT, NULL, &tasks) != 0 || tasks.gl_pathc > wanted;
+        for (size_t i = 0; i < tasks.gl_pathc; i++) {
+            char path[128];
+
+            snprintf(path, sizeof path, "%s/status", tasks.gl_pathv[i]);
+            all_sleep =
+                (strcmp(tasks.gl_pathv[i], self) == 0 || test_thread_sleeps(path, &count)) &&
+                all_sleep;
+        }
+        globfree(&tasks);
+        EXPECT(test_clock_ms() < until);
+    } while (test_can_see_waiting() && (!all_sleep || count != before));
+}
+
 /* --- a raw peer ------------------------------------------------------------------------------- */
 
 static inline struct sockaddr_un raw_address(const char *path)
