@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Builds a CMake preset, runs its tests with ctest and reports them as a gate.
 
-    ctest_gate.py PRESET [--valgrind | --whole-valgrind] [--label REGEX] [--exclude-label REGEX]
+    ctest_gate.py PRESET [--valgrind | --whole-valgrind] [--label REGEX] [--exclude-label REGEX] [--soak]
 
 With --valgrind the test programs are run under valgrind's memcheck instead of by ctest, with
 GOIPC_TEST_SLOW in their environment: they repeat less and leave a few checks out; what they say of that is
 printed. Without `whole` those that are about load and time are left out (LEFT_TO_WHOLE), and said so.
+With --soak only those run that are registered for the configuration `soak`.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def skip_reason(output: str, fallback: str) -> str:
     return lines[-1] if lines else fallback
 
 
-def report(junit: Path, tally: Tally) -> None:
+def report(junit: Path, tally: Tally, *, shows_all: bool = False) -> None:
     for case in ET.parse(junit).getroot().iter("testcase"):
         name = case.get("name", "?")
         output = case.findtext("system-out") or ""
@@ -106,6 +107,8 @@ def report(junit: Path, tally: Tally) -> None:
         skipped = case.find("skipped")
         if status == "run":
             tally.ok()
+            if shows_all:
+                print(output.rstrip())
         elif status in ("notrun", "disabled") and skipped is not None:
             message = skipped.get("message", "")
             # A program that is not there is no skip: the build has a hole.
@@ -130,6 +133,8 @@ def run_ctest(preset: str, options: argparse.Namespace, tally: Tally) -> None:
         command += ["-L", options.label]
     if options.exclude_label:
         command += ["-LE", options.exclude_label]
+    if options.soak:
+        command += ["-C", "soak", "-L", "soak"]
     if preset.startswith("tsan"):
         command = steady_addresses() + command
     done = subprocess.run(
@@ -145,7 +150,7 @@ def run_ctest(preset: str, options: argparse.Namespace, tally: Tally) -> None:
         print(done.stdout)
         tally.fail(f"ctest {preset}", "no results were written")
         return
-    report(junit, tally)
+    report(junit, tally, shows_all=options.soak)
     if done.returncode != 0 and not tally.failed:
         print(done.stdout)
         tally.fail(f"ctest {preset}", f"exit code {done.returncode}")
@@ -230,6 +235,7 @@ def main() -> int:
     parser.add_argument("--whole-valgrind", action="store_true")
     parser.add_argument("--label")
     parser.add_argument("--exclude-label")
+    parser.add_argument("--soak", action="store_true", help="only the long tests, and what they measure")
     parser.add_argument("--test-timeout", type=float, default=240, metavar="SECONDS")
     options = parser.parse_args()
     under_valgrind = options.valgrind or options.whole_valgrind
