@@ -512,6 +512,106 @@ static void test_strangers_as_clients(void)
     }
 }
 
+/* Ends with how many bytes a server says to somebody whom it does not let in. */
+static int listen_to_server(const char *name)
+{
+    uint8_t bytes[100];
+    const int peer = raw_connect(name);
+    const ssize_t size = recv(peer, bytes, sizeof bytes, 0);
+
+    EXPECT(send(peer, "x", 1, MSG_NOSIGNAL) <= 1); /* whatever it says to that */
+    return size < 0 ? 0 : (int)size;
+}
+
+/* Before the first byte: not even the greeting. */
+static void test_stranger_is_told_nothing(void)
+{
+    static const goipc_encryption encryptions[] = {GOIPC_ENCRYPTION_REQUIRE, GOIPC_ENCRYPTION_OFF};
+
+    for (size_t i = 0; i < 2; i++) {
+        const goipc_server_config config = {.socket_mode = 0777,
+                                            .options.encryption = encryptions[i]};
+        goipc_counters counters;
+        goipc_server *server;
+        pthread_t thread;
+        char name[64];
+
+        EXPECT(goipc_server_start(test_name(name), &config, &server) == GOIPC_ERROR_OK);
+        EXPECT(pthread_create(&thread, NULL, read_until_interrupted, server) == 0);
+        EXPECT(as_stranger(STRANGER, listen_to_server, name) == 0);
+        EXPECT(as_stranger(0, listen_to_server, name) == 2); /* where it would have been heard */
+        goipc_server_interrupt(server);
+        EXPECT(pthread_join(thread, NULL) == 0);
+        goipc_server_counters(server, &counters);
+        EXPECT(counters.connects == 0 && counters.refusals > 0);
+        goipc_server_close(server);
+    }
+}
+
+/* A server that greets whoever comes, and ends with how many bytes it was answered. */
+static int squat_and_greet(const char *name)
+{
+    static const uint8_t greeting[2] = {GOIPC_PROTOCOL_VERSION, 0};
+    char path[108];
+    struct sockaddr_un address;
+    const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    uint8_t bytes[100];
+    ssize_t size;
+    int peer;
+
+    test_path(name, path);
+    address = raw_address(path);
+    EXPECT(listener >= 0);
+    EXPECT(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0);
+    EXPECT(chmod(path, 0777) == 0 && listen(listener, 1) == 0);
+    peer = accept(listener, NULL, NULL);
+    EXPECT(peer >= 0);
+    raw_send(peer, greeting, sizeof greeting);
+    size = recv(peer, bytes, sizeof bytes, 0);
+    return size < 0 ? 0 : (int)size;
+}
+
+/* How much a client says to a squatter that is `user`, and how it ends. */
+static int said_to(uid_t user, goipc_error *error)
+{
+    const goipc_client_config config = {.retry_interval_ms = 10,
+                                        .reconnect_off = true,
+                                        .options.encryption = GOIPC_ENCRYPTION_OFF};
+    char name[64], path[108];
+    goipc_client *client;
+    goipc_message message;
+    pid_t child;
+    int status;
+
+    test_path(test_name(name), path);
+    child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        EXPECT(setgid(user) == 0 && setuid(user) == 0);
+        _exit(squat_and_greet(name));
+    }
+    EXPECT(goipc_client_start(name, &config, &client) == GOIPC_ERROR_OK);
+    do { /* until the squatter is there, and has had enough */
+        *error = goipc_client_read(client, 10, &message);
+    } while ((*error == GOIPC_ERROR_OK || *error == GOIPC_ERROR_TIMEOUT) &&
+             waitpid(child, &status, WNOHANG) == 0);
+    goipc_client_close(client);
+    if (*error != GOIPC_ERROR_OK && *error != GOIPC_ERROR_TIMEOUT) {
+        EXPECT(waitpid(child, &status, 0) == child);
+    }
+    EXPECT(WIFEXITED(status) && unlink(path) == 0);
+    return WEXITSTATUS(status);
+}
+
+static void test_squatter_is_told_nothing(void)
+{
+    goipc_error error;
+
+    EXPECT(said_to(STRANGER, &error) == 0);
+    EXPECT(error == GOIPC_ERROR_CREDENTIALS);
+    EXPECT(said_to(0, &error) == 1); /* where the reply would have been heard */
+}
+
 static int squat(const char *name)
 {
     const goipc_server_config config = {.unmask_permissions = true};
@@ -581,7 +681,9 @@ int main(void)
     test_abstract();
     if (geteuid() == 0) {
         test_strangers_as_clients();
+        test_stranger_is_told_nothing();
         test_squatter();
+        test_squatter_is_told_nothing();
     } else {
         printf("SKIP ref.listener.users: only root can be two users\n");
     }
