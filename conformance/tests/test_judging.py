@@ -203,3 +203,37 @@ def test_the_committed_records_are_well_formed():
         for entry in record.entries:
             assert "not explained" not in entry.reason, entry.case
             assert selection.select([f"{entry.role}:{entry.case}" if entry.role else entry.case])
+
+
+# What a reason has to speak of where an outcome is the only one that is recorded.
+SPEAKS_OF = {
+    "crashed": ("panic", "ends the process"),
+    "memory": ("allocated",),
+    "no-connection": ("gives up",),
+    "refused": ("refused", "never close", "left to the garbage collector"),
+    "refused-new-peer": ("for good", "never answered", "never served", "new peer", "one goroutine"),
+    "silent": ("not told", "silent", "no failure is reported", "telling"),
+}
+
+
+def test_the_reasons_of_the_committed_records_are_about_their_outcomes():
+    from conftest import SUITE
+
+    wrong = []
+    for path in (SUITE / "expectations").glob("*.toml"):
+        for entry in expectations.parse(path).entries:
+            words = entry.outcome[0].split("+") if len(entry.outcome) == 1 else []
+            for word in words:
+                spoken = SPEAKS_OF.get(word)
+                if spoken and not any(part in entry.reason for part in spoken):
+                    wrong.append((path.name, entry.role, entry.case, entry.outcome[0], entry.reason))
+    assert not wrong
+
+
+def test_several_outcomes_in_the_committed_records_are_not_told_apart_by_parameters():
+    """A rate that is really a rule belongs into several entries."""
+    from conftest import SUITE
+
+    for path in (SUITE / "expectations").glob("*.toml"):
+        for entry in expectations.parse(path).entries:
+            assert "place of the cut" not in (entry.rate or ""), (path.name, entry.case)
