@@ -62,6 +62,7 @@ ERRORS = {
     "renameat2": ("EACCES",),
     "link": ("EEXIST", "EPERM"),
     "linkat": ("EEXIST", "EPERM"),
+    "flock": ("EAGAIN", "EINTR", "ENOLCK"),
     "mkdir": ("EACCES",),
     "rmdir": ("ENOTEMPTY",),
     "unlink": ("EACCES",),

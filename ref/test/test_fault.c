@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 typedef enum fault_mode {
@@ -24,28 +25,39 @@ static _Thread_local struct {
     long at;
     long count; /* of calls seen */
     int error;
-    bool fired;
-    bool one_byte; /* reads and writes move one byte at a time */
+    const char *fired; /* the function that failed, or NULL */
+    bool one_byte;     /* reads and writes move one byte at a time */
+    bool poor_system;  /* no hard links, and others hold the directory's lock for a while */
+    int lock_count;
     unsigned storm;
 } fault;
 
-static bool strikes(void)
+static bool strikes(const char *function)
 {
     if (fault.mode == FAULT_ONCE && ++fault.count == fault.at) {
-        fault.fired = true;
+        fault.fired = function;
         errno = fault.error;
         return true;
     }
     return false;
 }
 
-static bool interrupts(void)
+static bool interrupts(const char *function)
 {
     if (fault.mode == FAULT_STORM && ++fault.storm % 2 == 1) {
         errno = EINTR;
         return true;
     }
-    return strikes();
+    return strikes(function);
+}
+
+/* What fails whether or not it is its turn. */
+static bool fails_always(bool condition, int error)
+{
+    if (condition) {
+        errno = error;
+    }
+    return condition;
 }
 
 #define WRAP(result_type, name, parameters, arguments, struck, failure)                            \
@@ -53,7 +65,7 @@ static bool interrupts(void)
     result_type __wrap_##name parameters;                                                          \
     result_type __wrap_##name parameters                                                           \
     {                                                                                              \
-        return struck() ? failure : __real_##name arguments;                                       \
+        return struck(#name) ? failure : __real_##name arguments;                                  \
     }
 
 WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol), strikes, -1)
@@ -62,8 +74,12 @@ WRAP(int, listen, (int s, int n), (s, n), strikes, -1)
 WRAP(int, chmod, (const char *p, mode_t m), (p, m), strikes, -1)
 WRAP(int, lstat, (const char *p, struct stat *s), (p, s), strikes, -1)
 WRAP(int, stat, (const char *p, struct stat *s), (p, s), strikes, -1)
-WRAP(int, link, (const char *f, const char *t), (f, t), strikes, -1)
 WRAP(int, rename, (const char *f, const char *t), (f, t), strikes, -1)
+WRAP(int, access, (const char *p, int m), (p, m), strikes, -1)
+WRAP(int, unlink, (const char *p), (p), strikes, -1)
+WRAP(int, rmdir, (const char *p), (p), strikes, -1)
+WRAP(int, shutdown, (int s, int h), (s, h), strikes, -1)
+WRAP(int, poll, (struct pollfd * p, nfds_t n, int t), (p, n, t), interrupts, -1)
 WRAP(char *, mkdtemp, (char *t), (t), strikes, NULL)
 WRAP(int, connect, (int s, const struct sockaddr *a, socklen_t n), (s, a, n), interrupts, -1)
 WRAP(int, accept4, (int s, struct sockaddr *a, socklen_t *n, int f), (s, a, n, f), interrupts, -1)
@@ -74,25 +90,42 @@ WRAP(int, epoll_wait, (int e, struct epoll_event *v, int n, int t), (e, v, n, t)
 WRAP(int, eventfd, (unsigned c, int f), (c, f), strikes, -1)
 WRAP(int, open, (const char *p, int f), (p, f), strikes, -1)
 
+int __real_link(const char *f, const char *t);
+int __wrap_link(const char *f, const char *t);
+int __wrap_link(const char *f, const char *t)
+{
+    return strikes("link") || fails_always(fault.poor_system, EPERM) ? -1 : __real_link(f, t);
+}
+
+int __real_flock(int d, int o);
+int __wrap_flock(int d, int o);
+int __wrap_flock(int d, int o)
+{
+    return interrupts("flock") ||
+                   fails_always(fault.poor_system && ++fault.lock_count < 3, EWOULDBLOCK)
+               ? -1
+               : __real_flock(d, o);
+}
+
 ssize_t __real_recv(int s, void *b, size_t n, int f);
 ssize_t __wrap_recv(int s, void *b, size_t n, int f);
 ssize_t __wrap_recv(int s, void *b, size_t n, int f)
 {
-    return interrupts() ? -1 : __real_recv(s, b, fault.one_byte && n > 1 ? 1 : n, f);
+    return interrupts("recv") ? -1 : __real_recv(s, b, fault.one_byte && n > 1 ? 1 : n, f);
 }
 
 ssize_t __real_send(int s, const void *b, size_t n, int f);
 ssize_t __wrap_send(int s, const void *b, size_t n, int f);
 ssize_t __wrap_send(int s, const void *b, size_t n, int f)
 {
-    return interrupts() ? -1 : __real_send(s, b, fault.one_byte && n > 1 ? 1 : n, f);
+    return interrupts("send") ? -1 : __real_send(s, b, fault.one_byte && n > 1 ? 1 : n, f);
 }
 
 ssize_t __real_sendmsg(int s, const struct msghdr *m, int f);
 ssize_t __wrap_sendmsg(int s, const struct msghdr *m, int f);
 ssize_t __wrap_sendmsg(int s, const struct msghdr *m, int f)
 {
-    if (interrupts()) {
+    if (interrupts("sendmsg")) {
         return -1;
     }
     if (fault.one_byte) {
@@ -148,12 +181,67 @@ static void release(void *context, void *memory, size_t size)
 
 static const goipc_allocator counting_allocator = {NULL, allocate, release};
 
-/* --- the scenario ------------------------------------------------------------------------------
- * */
+/* --- a directory of our own ------------------------------------------------------------------- */
+
+static char directory[64];
+
+/* A dead socket to replace. No fault is meant for the test itself. */
+static void begin_life(char path[108])
+{
+    const fault_mode mode = fault.mode;
+    struct sockaddr_un address;
+    int stale;
+
+    fault.mode = FAULT_NONE;
+    snprintf(path, 108, "%s/life.sock", directory);
+    address = raw_address(path);
+    stale = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(stale >= 0 && bind(stale, (const struct sockaddr *)&address, sizeof address) == 0);
+    close(stale);
+    fault.mode = mode;
+}
+
+static bool has_fired(const char *function)
+{
+    return fault.fired != NULL && strcmp(fault.fired, function) == 0;
+}
+
+/* Nothing private is left, and no name after an orderly end, unless removing it was what failed. */
+static void end_life(const char *path, bool started)
+{
+    DIR *listing;
+    struct dirent *entry;
+
+    fault.mode = FAULT_NONE;
+    if (unlink(path) == 0) {
+        EXPECT(!started || has_fired("lstat") || has_fired("unlink"));
+    }
+    listing = opendir(directory);
+    EXPECT(listing != NULL);
+    while ((entry = readdir(listing)) != NULL) {
+        char left[512], inside[520];
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        EXPECT(strncmp(entry->d_name, ".goipc-", 7) == 0);
+        EXPECT(has_fired("unlink") || has_fired("rmdir"));
+        snprintf(left, sizeof left, "%s/%s", directory, entry->d_name);
+        snprintf(inside, sizeof inside, "%s/s", left);
+        (void)unlink(inside);
+        snprintf(inside, sizeof inside, "%s/d", left);
+        (void)unlink(inside);
+        EXPECT(rmdir(left) == 0);
+    }
+    closedir(listing);
+}
+
+/* --- the scenario ----------------------------------------------------------------------------- */
 
 static goipc_options options_of(goipc_encryption encryption, goipc_failure *failure)
 {
     return (goipc_options){
+        .directory = directory,
         .encryption = encryption,
         .allocator = &counting_allocator,
         .failure = failure,
@@ -215,6 +303,15 @@ static bool exchange(goipc_server *server, goipc_client *client, const uint8_t *
     return true;
 }
 
+static void expect_no_start(const goipc_server *server, goipc_error error,
+                            const goipc_failure *failure, const char *path)
+{
+    EXPECT(server == NULL && failure->error == error);
+    EXPECT(goipc_error_classify(error) == GOIPC_ERROR_CLASS_SYSTEM);
+    EXPECT(allocation.fired || strstr(failure->text, path) != NULL);
+    end_life(path, false);
+}
+
 /* One whole life. Whatever failed, it either did not start, and says why, or it works. */
 static void live(goipc_encryption encryption, size_t size, int wanted)
 {
@@ -225,30 +322,16 @@ static void live(goipc_encryption encryption, size_t size, int wanted)
                                          .retry_interval_ms = 5};
     goipc_server *server;
     goipc_client *client;
-    char name[64], path[108];
+    char path[108];
     goipc_error error;
 
-    test_path(test_name(name), path);
-    {
-        const struct sockaddr_un address = raw_address(path); /* a dead socket to replace */
-        const fault_mode mode = fault.mode;
-        int stale;
-
-        fault.mode = FAULT_NONE;
-        stale = socket(AF_UNIX, SOCK_STREAM, 0);
-        EXPECT(stale >= 0 && bind(stale, (const struct sockaddr *)&address, sizeof address) == 0);
-        close(stale);
-        fault.mode = mode;
-    }
-    error = goipc_server_start(name, &server_config, &server);
+    begin_life(path);
+    error = goipc_server_start("life", &server_config, &server);
     if (error != GOIPC_ERROR_OK) {
-        EXPECT(server == NULL && failure.error == error);
-        EXPECT(goipc_error_classify(error) == GOIPC_ERROR_CLASS_SYSTEM);
-        EXPECT(allocation.fired || strstr(failure.text, name) != NULL);
-        (void)unlink(path);
+        expect_no_start(server, error, &failure, path);
         return;
     }
-    error = goipc_client_start(name, &client_config, &client);
+    error = goipc_client_start("life", &client_config, &client);
     if (error == GOIPC_ERROR_OK) {
         EXPECT(exchange(server, client, data, size, wanted));
         goipc_client_close(client);
@@ -256,8 +339,105 @@ static void live(goipc_encryption encryption, size_t size, int wanted)
         EXPECT(goipc_error_classify(error) == GOIPC_ERROR_CLASS_SYSTEM);
     }
     goipc_server_close(server);
-    (void)unlink(path); /* left behind only when lstat was what failed */
+    end_life(path, true);
 }
+
+/* --- a crowd ---------------------------------------------------------------------------------- */
+
+enum { CROWD_COUNT = 20 }; /* the server's table of clients grows twice */
+
+typedef struct crowd {
+    goipc_server *server;
+    size_t at_server; /* how many it has, by what it told */
+    bool asked;       /* it has written to all that there are */
+    struct {
+        goipc_client *client;
+        bool connected;
+        bool answered;
+    } of[CROWD_COUNT];
+} crowd;
+
+static size_t read_crowd(crowd *self, const uint8_t *data, size_t size)
+{
+    size_t answered = 0;
+    goipc_message message;
+    goipc_error error;
+
+    for (size_t i = 0; i < CROWD_COUNT; i++) {
+        while ((error = goipc_client_read(self->of[i].client, 0, &message)) == GOIPC_ERROR_OK) {
+            if (message.type > 0) {
+                EXPECT(message_is(&message, 5, data, size));
+                self->of[i].answered = true;
+            } else {
+                self->of[i].connected = message.status == GOIPC_STATUS_CONNECTED;
+                self->asked = self->asked && self->of[i].connected;
+            }
+        }
+        EXPECT(is_survivable(error));
+        answered += self->of[i].answered ? 1 : 0;
+    }
+    return answered;
+}
+
+static void read_at_server(crowd *self)
+{
+    goipc_message message;
+    goipc_error error;
+
+    while ((error = goipc_server_read(self->server, 0, &message)) == GOIPC_ERROR_OK) {
+        EXPECT(message.type == GOIPC_MESSAGE_STATUS);
+        self->at_server += message.status == GOIPC_STATUS_CONNECTED ? 1 : 0;
+        self->at_server -= message.status == GOIPC_STATUS_DISCONNECTED ? 1 : 0;
+    }
+    EXPECT(is_survivable(error));
+}
+
+/* Everybody is let in by name, all get one message, and nobody is lost for want of memory. */
+static void live_as_crowd(size_t size)
+{
+    static uint8_t data[300000];
+    const uint32_t friends[] = {(uint32_t)geteuid() + 1, (uint32_t)geteuid()};
+    const int64_t until = test_clock_ms() + PATIENCE_MS;
+    goipc_failure failure = {.error = GOIPC_ERROR_OK};
+    goipc_server_config config = {.options = options_of(GOIPC_ENCRYPTION_OFF, &failure),
+                                  .clients_max = CROWD_COUNT + 4};
+    goipc_client_config client_config = {.options = options_of(GOIPC_ENCRYPTION_OFF, &failure),
+                                         .retry_interval_ms = 5};
+    crowd self = {.asked = false};
+    char path[108];
+    goipc_error error;
+
+    config.options.peers = GOIPC_PEERS_LIST;
+    config.options.peer_users = friends;
+    config.options.peer_user_count = 2;
+    client_config.options.allocator = NULL; /* the server's allocations are those that fail */
+    begin_life(path);
+    error = goipc_server_start("life", &config, &self.server);
+    if (error != GOIPC_ERROR_OK) {
+        expect_no_start(self.server, error, &failure, path);
+        return;
+    }
+    for (size_t i = 0; i < CROWD_COUNT; i++) {
+        EXPECT(goipc_client_start("life", &client_config, &self.of[i].client) == GOIPC_ERROR_OK);
+    }
+    while (read_crowd(&self, data, size) < CROWD_COUNT) {
+        EXPECT(test_clock_ms() < until);
+        read_at_server(&self);
+        if (!self.asked && self.at_server == CROWD_COUNT) {
+            error = goipc_server_write(self.server, GOIPC_CLIENT_ALL, 5, data, size);
+            EXPECT(is_survivable(error));
+            self.asked = error == GOIPC_ERROR_OK;
+        }
+        (void)!goipc_server_flush(self.server, 0);
+    }
+    for (size_t i = 0; i < CROWD_COUNT; i++) {
+        goipc_client_close(self.of[i].client);
+    }
+    goipc_server_close(self.server);
+    end_life(path, true);
+}
+
+/* --- one after the other ---------------------------------------------------------------------- */
 
 static void expect_clean(size_t descriptors)
 {
@@ -265,7 +445,7 @@ static void expect_clean(size_t descriptors)
     EXPECT(count_descriptors() == descriptors);
 }
 
-static void test_each_system_call(goipc_encryption encryption, int error)
+static void test_each_system_call(goipc_encryption encryption, int error, bool poor_system)
 {
     const size_t descriptors = count_descriptors();
     long runs = 0;
@@ -275,10 +455,11 @@ static void test_each_system_call(goipc_encryption encryption, int error)
         fault.mode = FAULT_ONCE;
         fault.at = ++runs;
         fault.error = error;
+        fault.poor_system = poor_system;
         live(encryption, 20000, 2);
         fault.mode = FAULT_NONE;
         expect_clean(descriptors);
-    } while (fault.fired);
+    } while (fault.fired != NULL);
     EXPECT(runs > 40); /* it did reach them */
 }
 
@@ -294,6 +475,22 @@ static void test_each_allocation(goipc_encryption encryption)
         expect_clean(descriptors);
     } while (allocation.fired);
     EXPECT(runs > 8);
+    memset(&allocation, 0, sizeof allocation);
+}
+
+static void test_each_allocation_for_a_crowd(void)
+{
+    const size_t size = (size_t)test_amount("bytes for each of a crowd", 300000, 20000);
+    const size_t descriptors = count_descriptors();
+    long runs = 0;
+
+    do {
+        memset(&allocation, 0, sizeof allocation);
+        allocation.at = ++runs;
+        live_as_crowd(size);
+        expect_clean(descriptors);
+    } while (allocation.fired);
+    EXPECT(runs > 2 * CROWD_COUNT);
     memset(&allocation, 0, sizeof allocation);
 }
 
@@ -371,14 +568,19 @@ static void test_out_of_descriptors(void)
 
 int main(void)
 {
-    test_each_system_call(GOIPC_ENCRYPTION_REQUIRE, ENOMEM);
-    test_each_system_call(GOIPC_ENCRYPTION_OFF, EMFILE);
-    test_each_system_call(GOIPC_ENCRYPTION_OFF, ENOSPC);
-    test_each_system_call(GOIPC_ENCRYPTION_OFF, EIO);
+    snprintf(directory, sizeof directory, "/tmp/t-fault-%ld", (long)getpid());
+    EXPECT(mkdir(directory, 0700) == 0);
+    test_each_system_call(GOIPC_ENCRYPTION_REQUIRE, ENOMEM, false);
+    test_each_system_call(GOIPC_ENCRYPTION_OFF, EMFILE, false);
+    test_each_system_call(GOIPC_ENCRYPTION_OFF, ENOSPC, false);
+    test_each_system_call(GOIPC_ENCRYPTION_OFF, EIO, false);
+    test_each_system_call(GOIPC_ENCRYPTION_OFF, EIO, true);
     test_each_allocation(GOIPC_ENCRYPTION_REQUIRE);
     test_each_allocation(GOIPC_ENCRYPTION_OFF);
+    test_each_allocation_for_a_crowd();
     test_storm_and_single_bytes(GOIPC_ENCRYPTION_REQUIRE);
     test_storm_and_single_bytes(GOIPC_ENCRYPTION_OFF);
+    EXPECT(rmdir(directory) == 0);
     test_out_of_descriptors();
     printf("ok %d checks\n", test_checks);
     return 0;
