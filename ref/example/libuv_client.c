@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client in libuv's loop: asks ten times a second, prints the answers, ends after COUNT of them.
- * libuv_client [NAME] [COUNT] */
+/* A client in libuv's loop: asks ten times a second, prints the answers, ends after COUNT of them,
+ * or with an error. libuv_client [NAME] [COUNT] */
 #include <goipc.h>
 
 #include <stdio.h>
@@ -13,6 +13,7 @@ typedef struct state {
     uv_timer_t due;     /* the client's own clock: retries and deadlines */
     uv_timer_t tick;
     long left;
+    goipc_error error; /* what ended it */
 } state;
 
 static void step(state *self);
@@ -44,9 +45,10 @@ static void on_tick(uv_timer_t *timer)
 static void step(state *self)
 {
     goipc_message message;
+    goipc_error error;
     int32_t due_ms;
 
-    while (goipc_client_read(self->client, 0, &message) == GOIPC_ERROR_OK) {
+    while ((error = goipc_client_read(self->client, 0, &message)) == GOIPC_ERROR_OK) {
         if (message.type == GOIPC_MESSAGE_STATUS) {
             printf("%s\n", goipc_status_text(message.status));
             continue;
@@ -57,6 +59,11 @@ static void step(state *self)
         }
     }
     fflush(stdout);
+    if (error != GOIPC_ERROR_WOULD_BLOCK) { /* a lost connection is none, it comes back by itself */
+        self->error = error;
+        uv_stop(self->readable.loop);
+        return;
+    }
     due_ms = goipc_client_poll_timeout_ms(self->client);
     uv_timer_stop(&self->due);
     if (due_ms != GOIPC_FOREVER) {
@@ -68,6 +75,7 @@ int main(int argc, char **argv)
 {
     const goipc_client_config config = {.options.write_timeout_ms = GOIPC_NO_WAIT};
     uv_loop_t *loop = uv_default_loop();
+    goipc_failure failure;
     state self = {.left = argc > 2 ? strtol(argv[2], NULL, 10) : 3};
 
     if (goipc_client_start(argc > 1 ? argv[1] : "demo", &config, &self.client) != GOIPC_ERROR_OK) {
@@ -81,7 +89,11 @@ int main(int argc, char **argv)
     uv_timer_start(&self.tick, on_tick, 0, 100);
     step(&self);
     uv_run(loop, UV_RUN_DEFAULT);
+    if (self.error != GOIPC_ERROR_OK) {
+        goipc_client_failure(self.client, &failure);
+        fprintf(stderr, "%s\n", failure.text);
+    }
     uv_poll_stop(&self.readable);
     goipc_client_close(self.client);
-    return 0;
+    return self.error == GOIPC_ERROR_OK ? 0 : 1;
 }

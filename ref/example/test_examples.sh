@@ -47,11 +47,30 @@ server=$!
 exec 3>"$work/in"
 printf 'from a client\n' | "$cli" connect "$name" -q --linger 500
 echo "nobody is there" >&3
+"$cli" connect "$name" -q --linger 20000 </dev/null >"$work/heard" &
+listener=$!
+until grep -q 'client 2: Connected' "$work/server"; do kill -0 "$listener" || exit 1; done
+printf 'one\ntwo\n' >&3 # one write; both are sent before there is more
+until [ "$(wc -l <"$work/heard")" -eq 2 ]; do kill -0 "$listener" || exit 1; done
+kill "$listener"
+wait "$listener"
+expect "two lines at once" "$(printf 'one\ntwo')" "$(cat "$work/heard")"
 exec 3>&-
 wait "$server"
 server=
 expect eventloop "$(printf 'client 1: Connected\nclient 1: from a client\nclient 1: Disconnected')" \
-    "$(cat "$work/server")"
+    "$(grep 'client 1' "$work/server")"
+
+if [ -x "$examples/libuv_client" ]; then
+    "$cli" serve "$name" --encryption off -q &
+    server=$!
+    if "$examples/libuv_client" "$name" >"$work/heard" 2>"$work/error"; then
+        expect "libuv_client without encryption" fails succeeded
+    fi
+    expect "libuv_client says why" 1 "$(grep -c "encrypt" "$work/error")"
+    kill "$server"
+    wait "$server"
+fi
 
 "$cli" serve "$name" --echo -q &
 server=$!
