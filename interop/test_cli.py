@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 import subprocess
+import threading
 
 import pytest
 import run
@@ -88,3 +89,84 @@ def test_connect_is_answered_by_an_upstream_server(goipc, upstream, name, encryp
             assert '"received":1' in rest, rest
         finally:
             server.kill()
+
+
+class Server:
+    """`goipc serve --echo`, and whether it still serves."""
+
+    def __init__(self, goipc, name):
+        self.goipc, self.name = goipc, name
+        command = [goipc, "serve", name, "--echo", "--clients-max", "4"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "listening" in self.process.stderr.readline()
+
+    def serves(self):
+        command = [self.goipc, "connect", self.name, "--linger", "500"]
+        done = subprocess.run(command, input="after\n", capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        return done.returncode == 0 and done.stdout == "after\n"
+
+
+@pytest.fixture
+def server(goipc, name):
+    one = Server(goipc, name)
+    yield one
+    one.process.kill()
+    one.process.communicate()
+
+
+def talk(server, stdout, lines, **options):
+    command = [server.goipc, "connect", server.name, "--linger", "500"]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, text=True, **options
+    ), "".join(f"{line}\n" for line in lines)
+
+
+def is_an_answer(code, err):
+    """Ended by itself, with a word about it unless all is well; a person may also have it end by SIGPIPE."""
+    return code == 0 or (code in (1, 2) and err.strip() and "Sanitizer" not in err)
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_is_said_once_and_the_server_goes_on(server):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        client, text = talk(server, full, ["one", "two"])
+        _, err = client.communicate(text, timeout=LIMIT_S)
+    assert client.returncode == 1 and "goipc" in err, (client.returncode, err)
+    assert server.serves()
+
+
+def test_a_reader_that_has_gone_ends_the_client_and_the_server_goes_on(server):
+    reading, writing = os.pipe()
+    client, text = talk(server, writing, ["one", "two"])
+    os.close(writing)
+    os.close(reading)
+    _, err = client.communicate(text, timeout=LIMIT_S)
+    assert is_an_answer(client.returncode, err) and client.returncode != 0, (client.returncode, err)
+    assert server.serves()
+
+
+def test_without_any_output_the_client_does_not_write_into_the_connection(server):
+    """Descriptor 1 is closed: what is opened next must not become it."""
+    client, text = talk(server, None, ["one", "two"], preexec_fn=lambda: os.close(1))
+    _, err = client.communicate(text, timeout=LIMIT_S)
+    assert is_an_answer(client.returncode, err), (client.returncode, err)
+    assert server.serves()
+
+
+def test_a_pipe_that_nobody_empties_holds_up_this_client_only(server):
+    """More echoes than the pipe holds: others are served meanwhile, and when it is emptied all lines are there."""
+    lines = [f"{number:05} {'x' * 994}" for number in range(300)]
+    client, text = talk(server, subprocess.PIPE, lines)
+
+    def feed():
+        client.stdin.write(text)
+        client.stdin.close()
+
+    feeder = threading.Thread(target=feed, daemon=True)  # it stops, too, when the client no longer reads
+    feeder.start()
+    assert server.serves()
+    assert client.stdout.read() == text
+    assert client.wait(LIMIT_S) == 0
+    feeder.join(LIMIT_S)
+    client.stderr.close()
+    client.stdout.close()
