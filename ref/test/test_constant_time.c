@@ -167,13 +167,28 @@ static void derive_fixed_openssl(void)
 
 /* --- controls --------------------------------------------------------------------------------- */
 
+/* Looks at nothing: what a back end does with a secret length is not what is counted. */
+static goipc_error hash_nothing(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+{
+    (void)context;
+    (void)in;
+    (void)in_size;
+    memset(out, 0, 32);
+    return GOIPC_ERROR_OK;
+}
+
+/* One decision for each zero byte and one for the byte after them; any more would be a leak that
+ * the protocol does not ask for. */
+enum { MINIMAL_ZEROS = 2, MINIMAL_DECISIONS = MINIMAL_ZEROS + 1 };
+
 static void derive_minimal(void)
 {
-    const goipc_crypto *crypto = goipc_crypto_default();
-    uint8_t shared_x[48] = {0, 0, 7}, key[32];
+    goipc_crypto crypto = *goipc_crypto_default();
+    uint8_t shared_x[48] = {[MINIMAL_ZEROS] = 7}, key[32];
 
+    crypto.sha256 = hash_nothing;
     make_secret(shared_x, sizeof shared_x);
-    EXPECT(goipc_crypto_derive_key(crypto, shared_x, GOIPC_KEY_FORM_MINIMAL, key) ==
+    EXPECT(goipc_crypto_derive_key(&crypto, shared_x, GOIPC_KEY_FORM_MINIMAL, key) ==
            GOIPC_ERROR_OK);
 }
 
@@ -191,15 +206,18 @@ static void compare_carelessly(void)
 
 /* --- the front -------------------------------------------------------------------------------- */
 
-static void judge(const char *name, void (*action)(void), bool must_depend)
+enum { NONE = 0, SOME = -1 };
+
+static void judge(const char *name, void (*action)(void), long wanted)
 {
     const unsigned long before = VALGRIND_COUNT_ERRORS;
     unsigned long count;
 
     action();
     count = VALGRIND_COUNT_ERRORS - before;
-    printf("%-40s %lu decisions on secrets%s\n", name, count, must_depend ? " (control)" : "");
-    if ((count > 0) == must_depend) {
+    printf("%-40s %lu decisions on secrets%s\n", name, count,
+           wanted == NONE ? "" : " (control)");
+    if (wanted == SOME ? count > 0 : count == (unsigned long)wanted) {
         passed++;
     } else {
         failed++;
@@ -209,19 +227,19 @@ static void judge(const char *name, void (*action)(void), bool must_depend)
 
 static int judge_all(bool with_controls)
 {
-    judge("goipci_equal", compare, false);
-    judge("goipci_private_key_valid", judge_scalar, false);
-    judge("derive_key, fixed form, tomcrypt", derive_fixed_tomcrypt, false);
-    judge("goipc_wipe", wipe, false);
-    judge("goipc_wire_encode_plain", encode_data, false);
+    judge("goipci_equal", compare, NONE);
+    judge("goipci_private_key_valid", judge_scalar, NONE);
+    judge("derive_key, fixed form, tomcrypt", derive_fixed_tomcrypt, NONE);
+    judge("goipc_wipe", wipe, NONE);
+    judge("goipc_wire_encode_plain", encode_data, NONE);
     if (goipc_crypto_openssl() != NULL) {
-        judge("derive_key, fixed form, openssl", derive_fixed_openssl, false);
-        judge("aead_seal, openssl", seal_openssl, false);
+        judge("derive_key, fixed form, openssl", derive_fixed_openssl, NONE);
+        judge("aead_seal, openssl", seal_openssl, NONE);
     }
     if (with_controls) {
-        judge("derive_key, minimal form", derive_minimal, true);
-        judge("aead_seal and aead_open, tomcrypt", seal_and_open_tomcrypt, true);
-        judge("a careless comparison", compare_carelessly, true);
+        judge("derive_key, minimal form", derive_minimal, MINIMAL_DECISIONS);
+        judge("aead_seal and aead_open, tomcrypt", seal_and_open_tomcrypt, SOME);
+        judge("a careless comparison", compare_carelessly, SOME);
     }
     printf("%u passed, %u failed, 0 skipped\n", passed, failed);
     return failed > 0 ? JUDGED_BAD : 0;
