@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import expectations, selection
 from .report import json_report, totals_line
 
 
@@ -60,7 +61,8 @@ def merge(documents: list[dict[str, Any]]) -> dict[str, Any]:
     totals = {key: sum(document["totals"][key] for document in documents) for key in ("passed", "failed", "skipped")}
     codes = [document["exit_code"] for document in documents]
     # The gravest decides; a shard in which every case was skipped is no failure of the whole.
-    code = next((c for c in (130, 3, 1, 4) if c in codes), 0 if totals["passed"] else 2)
+    stale = [line for document in documents for line in document["stale"]] + unused_entries(first["run"], cases)
+    code = next((c for c in (130, 3, 1, 4) if c in codes), (4 if stale else 0) if totals["passed"] else 2)
     run = {**first["run"], "shard": None, "duration_s": sum(document["run"]["duration_s"] for document in documents)}
     return {
         **first,
@@ -69,8 +71,21 @@ def merge(documents: list[dict[str, Any]]) -> dict[str, Any]:
         "verdicts": verdicts,
         "cases": cases,
         "exit_code": code,
-        "stale": [line for document in documents for line in document["stale"]],
+        "stale": list(dict.fromkeys(stale)),
     }
+
+
+def unused_entries(run: dict[str, Any], cases: list[dict[str, Any]]) -> list[str]:
+    """Entries of the record that nothing was judged by: no shard can tell, only all of them together."""
+    path = run.get("expectations")
+    verdicts = {case["key"]: case["verdict"] for case in cases}
+    if not path or {instance.key for instance in selection.all_instances()} - verdicts.keys():
+        return []
+    try:
+        record = expectations.parse(Path(path))
+    except expectations.ExpectationError as error:
+        raise ResultError(f"the record of the run is needed to join its shards: {error}") from None
+    return expectations.unused(record, verdicts)
 
 
 def merge_command(options: argparse.Namespace) -> int:
@@ -88,6 +103,8 @@ def merge_command(options: argparse.Namespace) -> int:
                 f"expected {' or '.join((case.get('recorded') or {}).get('outcome') or case['expect'])}, "
                 f"observed {case['outcome'] or case['reason']}"
             )
+    for line in merged["stale"]:
+        print(f"STALE {line}")
     print(totals_line(merged["totals"]))
     return int(merged["exit_code"])
 

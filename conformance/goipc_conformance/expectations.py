@@ -4,16 +4,20 @@ in another way is news, and so is passing."""
 
 import dataclasses
 import datetime
+import functools
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+from .case import Instance
 from .engine import Result
 from .outcome import Verdict, canonical, known
-from .selection import matcher
+from .selection import all_instances, matcher
 
 FIELDS = {"case", "role", "outcome", "reason", "bug", "since", "until", "rate"}
 RACE_FIELDS = {"case", "role", "outcome", "reason", "bug", "rate"}
+# Each pattern is held against each instance.
+_matcher = functools.cache(matcher)
 
 
 class ExpectationError(Exception):
@@ -37,9 +41,7 @@ class Entry:
         return len(self.outcome) > 1
 
     def matches(self, result: Result) -> bool:
-        if self.role is not None and result.instance.role != self.role:
-            return False
-        return bool(matcher(self.case)(result.instance))
+        return _covers(self, result.instance)
 
 
 @dataclasses.dataclass
@@ -55,9 +57,11 @@ class Race:
     bug: str | None = None
 
     def matches(self, result: Result) -> bool:
-        if self.role is not None and result.instance.role != self.role:
-            return False
-        return bool(matcher(self.case)(result.instance))
+        return _covers(self, result.instance)
+
+
+def _covers(row: Entry | Race, instance: Instance) -> bool:
+    return (row.role is None or instance.role == row.role) and bool(_matcher(row.case)(instance))
 
 
 @dataclasses.dataclass
@@ -100,12 +104,18 @@ def parse(path: Path) -> Expectations:
     races = document.get("race", [])
     if not isinstance(races, list) or not all(isinstance(row, dict) for row in races):
         raise ExpectationError(f"{path}: races are written as [[race]]")
-    return Expectations(
+    found = Expectations(
         path,
         [_entry(path, number, row) for number, row in enumerate(rows, 1)],
         document.get("implementation", {}),
         [_race(path, number, row) for number, row in enumerate(races, 1)],
     )
+    for row in (*found.entries, *found.races):
+        # Whatever is selected: a slip of the pen must not hide in runs that would not have asked the case anyway.
+        if not any(_covers(row, instance) for instance in all_instances()):
+            where = f"{row.role}:{row.case}" if row.role else row.case
+            raise ExpectationError(f"{path}: no case matches {where!r}; `goipc-conformance list` shows them all")
+    return found
 
 
 def _race(path: Path, number: int, row: dict[str, object]) -> Race:
@@ -174,24 +184,51 @@ def apply(
     expectations: Expectations, results: Iterable[Result], *, complete: bool, today: datetime.date | None = None
 ) -> list[str]:
     """Turns verdicts into XFAIL, XPASS and XDIFF. Returns what is stale in the file: expired entries and, when the
-    run was complete, entries that match no case that was judged."""
+    run was complete, entries for which no case was judged."""
     today = today or datetime.date.today()
     stale = []
+    asked: set[int] = set()
     for result in results:
         for entry in expectations.entries:
-            entry.used = entry.used or entry.matches(result)
+            if entry.matches(result):
+                asked.add(id(entry))
+                entry.used = entry.used or is_used(entry, result.verdict)
         judge_by(expectations, result)
     for entry in expectations.entries:
         if entry.until and entry.until < today:
             stale.append(f"{entry.case}: expired on {entry.until}")
         elif complete and not entry.used:
-            stale.append(f"{entry.case}: matches no case of this run")
+            stale.append(f"{entry.case}: {UNJUDGED if id(entry) in asked else UNASKED}")
     return stale
+
+
+UNASKED = "matches no case of this run"
+UNJUDGED = "what it is about was not asked of this implementation: every case that it matches was skipped or unsupported"
+
+
+def was_judged(verdict: Verdict) -> bool:
+    """Whether the implementation was asked. SKIP, UNSUPPORTED and ERROR say nothing about it."""
+    return verdict.counts_as != "skipped" and verdict is not Verdict.ERROR
+
+
+def is_used(entry: Entry, verdict: Verdict) -> bool:
+    """What depends on timing may on some days be no question at all (SKIP); what is unsupported never is one."""
+    return was_judged(verdict) or (entry.flaky and verdict is Verdict.SKIP)
+
+
+def unused(expectations: Expectations, verdicts: dict[str, str]) -> list[str]:
+    """What `apply` says of a whole run, of the verdicts of a joined one, by the keys of its cases."""
+    asked = [(instance, Verdict(verdicts[instance.key])) for instance in all_instances() if instance.key in verdicts]
+    return [
+        f"{entry.case}: {UNJUDGED}"
+        for entry in expectations.entries
+        if not any(_covers(entry, instance) and is_used(entry, verdict) for instance, verdict in asked)
+    ]
 
 
 def judge_by(expectations: Expectations, result: Result) -> None:
     """Turns the verdict on one result into what it is in view of the record."""
-    if result.verdict.counts_as == "skipped" or result.verdict is Verdict.ERROR:
+    if not was_judged(result.verdict):
         return
     entry = expectations.entry_for(result)
     if entry is None:

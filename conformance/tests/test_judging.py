@@ -133,6 +133,58 @@ def test_an_entry_that_matches_nothing_is_stale_in_a_whole_run(tmp_path):
     assert not expectations.apply(expectation_file(tmp_path, ENTRY), [other], complete=False)
 
 
+@pytest.mark.parametrize("verdict", [Verdict.UNSUPPORTED, Verdict.SKIP, Verdict.ERROR])
+def test_an_entry_whose_case_was_not_judged_is_stale(tmp_path, verdict):
+    result = result_of("server:key.zero-point", verdict, "")
+    (line,) = expectations.apply(expectation_file(tmp_path, ENTRY), [result], complete=True)
+    assert "was not asked" in line
+    assert not expectations.apply(expectation_file(tmp_path, ENTRY), [result], complete=False)
+
+
+def test_what_depends_on_timing_may_be_skipped_but_not_unsupported(tmp_path):
+    body = ENTRY.replace('["crashed"]', '["crashed", "closed"]') + 'rate = "1 in 2"\n'
+    for verdict, stale in ((Verdict.SKIP, 0), (Verdict.UNSUPPORTED, 1)):
+        result = result_of("server:key.zero-point", verdict, "")
+        assert len(expectations.apply(expectation_file(tmp_path, body), [result], complete=True)) == stale
+
+
+def test_all_unsupported_leaves_the_whole_record_stale():
+    from conftest import SUITE
+
+    record = expectations.parse(SUITE / "expectations" / "golang-ipc-1.2.4.toml")
+    results = [Result(instance, Verdict.UNSUPPORTED) for instance in selection.all_instances()]
+    assert len(expectations.apply(record, results, complete=True)) == len(record.entries)
+
+
+def document_of(path, verdicts, shard):
+    return {
+        "run": {"shard": shard, "duration_s": 1, "expectations": str(path), "implementation": {"name": "x"}},
+        "cases": [{"key": key, "verdict": verdict} for key, verdict in verdicts],
+        "totals": {"passed": len(verdicts), "failed": 0, "skipped": 0},
+        "exit_code": 0,
+        "stale": [],
+    }
+
+
+def test_joining_shards_finds_entries_that_none_of_them_used(tmp_path):
+    from goipc_conformance import compare
+
+    record = expectation_file(tmp_path, ENTRY)
+    verdicts = [(instance.key, "PASS") for instance in selection.all_instances()]
+    halves = [document_of(record.path, verdicts[n::2], f"{n + 1}/2") for n in (0, 1)]
+    assert compare.merge(halves)["stale"] == [] and compare.merge(halves)["exit_code"] == 0
+    for half in halves:
+        for case in half["cases"]:
+            case["verdict"] = "SKIP" if "key.zero-point" in case["key"] else "PASS"
+    joined = compare.merge(halves)
+    assert len(joined["stale"]) == 1 and joined["exit_code"] == 4
+    part = compare.merge([document_of(record.path, verdicts[:5], "1/1")])
+    assert part["stale"] == []  # a selection: nothing can be told
+    record.path.unlink()
+    with pytest.raises(compare.ResultError):
+        compare.merge(halves)
+
+
 def test_an_expired_entry_is_stale(tmp_path):
     known_ = expectation_file(tmp_path, ENTRY + "until = 2020-01-01\n")
     result = result_of("server:key.zero-point", Verdict.CRASH, "crashed")
@@ -187,6 +239,10 @@ def test_a_written_record_says_what_was_seen_and_keeps_reasons(tmp_path):
         ENTRY.replace('["crashed"]', '["crashed", "closed"]'),
         ENTRY.replace('"server"', '"both"'),
         ENTRY + 'until = "soon"\n',
+        ENTRY.replace("key.zero-point", "hs.no-such-case"),
+        ENTRY.replace("server", "codec"),
+        ENTRY.replace("key.zero-point", "key.zero-point[enc=maybe]"),
+        '[[race]]\ncase = "hs.no-such-case"\noutcome = ["closed"]\nreason = "x"\nrate = "y"\n',
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(tmp_path, body):
