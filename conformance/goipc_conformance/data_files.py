@@ -43,9 +43,14 @@ def read_text(name: str) -> str | None:
 
 def read_registry() -> str | None:
     """The register of cases, part of the package."""
+    return read_case_file("registry.toml") or None
+
+
+def read_case_file(name: str) -> str:
+    """A file that stands beside the cases; empty when there is none."""
     from importlib import resources
 
     try:
-        return resources.files(__package__).joinpath("cases/registry.toml").read_text(encoding="utf-8")
+        return resources.files(__package__).joinpath(f"cases/{name}").read_text(encoding="utf-8")
     except OSError:
-        return None
+        return ""

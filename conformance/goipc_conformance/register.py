@@ -15,6 +15,11 @@ from . import cases as _cases  # noqa: F401
 from .case import REGISTRY, Case
 
 PATH = Path(__file__).resolve().parent / "cases" / "registry.toml"
+PINNED = Path(__file__).resolve().parent / "cases" / "pinned.txt"
+PINNED_HEADER = """# What every published case was called, and which revision of it: `ID rev title`. Lines are added by
+# `goipc-conformance register --write` and never removed: the register is held against this list, so that an ID
+# cannot vanish from it and a title cannot change without a new revision.
+"""
 HEADER = """# SPDX-License-Identifier: MIT
 # The register of cases. Entries are added at the end, never removed and never used again for something else.
 # A case that is withdrawn gets `retired = {in = "VERSION", why = "...", by = "NEW-ID"}`; one that is renamed gets its
@@ -25,6 +30,45 @@ HEADER = """# SPDX-License-Identifier: MIT
 def load() -> list[dict[str, Any]]:
     text = data_files.read_registry()
     return list(tomllib.loads(text).get("case", [])) if text else []
+
+
+def load_pinned() -> dict[str, tuple[int, str]]:
+    """The newest published revision of each case, and its title."""
+    pinned: dict[str, tuple[int, str]] = {}
+    for line in data_files.read_case_file("pinned.txt").splitlines():
+        if line and not line.startswith("#"):
+            identifier, revision, title = line.split(" ", 2)
+            pinned[identifier] = max(pinned.get(identifier, (0, "")), (int(revision), title))
+    return pinned
+
+
+def pin(entries: list[dict[str, Any]]) -> None:
+    """Adds what is new to the list. What stands there stays, whatever the register says by now."""
+    pinned = load_pinned()
+    text = PINNED.read_text(encoding="utf-8") if PINNED.exists() else PINNED_HEADER
+    for entry in entries:
+        if entry["rev"] > pinned.get(entry["id"], (0, ""))[0]:
+            text += f"{entry['id']} {entry['rev']} {entry['title']}\n"
+    PINNED.write_text(text, encoding="utf-8")
+
+
+def against_pinned(entries: dict[str, dict[str, Any]], pinned: dict[str, tuple[int, str]]) -> dict[str, list[str]]:
+    """What a published case has lost."""
+    found: dict[str, list[str]] = {}
+    aliases = {alias for entry in entries.values() for alias in entry.get("aliases", ())}
+    for identifier, (revision, title) in pinned.items():
+        entry = entries.get(identifier)
+        if entry is None:
+            if identifier not in aliases:
+                found[identifier] = ["it was published and has vanished from the register: retire or rename it there"]
+        elif entry["rev"] < revision:
+            found[identifier] = [f"revision {revision} was published, the register says {entry['rev']}"]
+        elif entry["rev"] == revision and entry["title"] != title:
+            found[identifier] = [f"the title was published as {title!r}: raise rev in the register"]
+    for identifier, entry in entries.items():
+        if entry["rev"] > pinned.get(identifier, (0, ""))[0]:
+            found[identifier] = [f"revision {entry['rev']} is not pinned: run `register --write`"]
+    return found
 
 
 def pins_of(case: Case) -> list[str]:
@@ -83,6 +127,8 @@ def problems() -> dict[str, list[str]]:
     for identifier, entry in entries.items():
         if identifier not in REGISTRY and "retired" not in entry:
             found[identifier] = ["the case has vanished: retire it in the register instead"]
+    for identifier, wrong in against_pinned(entries, load_pinned()).items():
+        found.setdefault(identifier, []).extend(wrong)
     return found
 
 
@@ -100,6 +146,7 @@ def write(accept: list[str]) -> int:
         accepted = case.id in accept or "all" in accept
         entry["reqs"] = [current[i] if accepted or i not in pinned else pinned[i] for i in case.reqs]
     PATH.write_text(render(entries), encoding="utf-8")
+    pin(entries)
     return len(entries)
 
 
