@@ -203,7 +203,7 @@ def apply(
 
 
 UNASKED = "matches no case of this run"
-UNJUDGED = "what it is about was not asked of this implementation: every case that it matches was skipped or unsupported"
+UNJUDGED = "what it is about was not asked: every case that it matches was skipped or unsupported"
 
 
 def was_judged(verdict: Verdict) -> bool:

@@ -5,8 +5,8 @@ A mutant is killed when at least one case fails, twice in a row and strictly: wh
 failure here, unless the reference itself does it. The default run asks of each mutant only the cases that are known to
 kill it (kills.json, written by --full), which takes a minute or two. --full asks every case of every mutant and writes
 the table anew, with --only ID that mutant's part of it; --ask CASE asks just this case, and adds what it finds.
---check runs nothing: it tells whether every fault can still be planted, and whether the table agrees with the faults,
-the cases and the page that is made from it.
+--check runs nothing: it tells whether every fault can still be planted, whether the table agrees with the faults, the
+cases and the page that is made from it, and whether each case finds a fault that few others find.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ PAGE = ROOT / "conformance" / "docs" / "mutants.md"
 WORKERS = 2
 JOBS = 8  # cases at once per worker: most of the time they wait
 KILLERS_KEPT = 4  # as many cases as are asked in a quick run
+SPECIFIC_MAX = 15  # a fault that more cases notice than that says little about any of them
 FINE = ("PASS", "SKIP", "UNSUPPORTED", "FLAKY")  # FLAKY: what shows now and then may as well be the machine
 COPIED = ("CMakeLists.txt", "ref", "conformance/CMakeLists.txt", "conformance/adapters/c")
 
@@ -365,7 +366,7 @@ def link(case: str) -> str:
     return f"[{case}](cases/{case}.md)"
 
 
-def problems(mutants: list[Mutant], table: dict, root: Path = ROOT) -> list[str]:
+def problems(mutants: list[Mutant], table: dict, root: Path = ROOT, broad: dict[str, str] | None = None) -> list[str]:
     """What is wrong with the faults and the table, as far as it can be told without a run."""
     wrong: list[str] = []
     ids = [mutant.id for mutant in mutants]
@@ -386,7 +387,28 @@ def problems(mutants: list[Mutant], table: dict, root: Path = ROOT) -> list[str]
             wrong.append(f"{case}: kills {', '.join(killed)} in the table, but there is no such case")
         elif not killed and not REGISTRY[case].positive:
             wrong.append(f"{case}: finds no fault and is not marked positive")
-    return wrong
+    return wrong + unspecific(table, broad_cases() if broad is None else broad)
+
+
+def broad_cases() -> dict[str, str]:
+    """Why no fault can be planted that a case and few others notice, by case."""
+    return {entry["case"]: entry["reason"] for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["broad"]}
+
+
+def unspecific(table: dict, broad: dict[str, str]) -> list[str]:
+    """Cases that have found only what nearly everything finds: whether they see their own matter is not shown."""
+    wrong = []
+    for case, killed in kills_of(table).items():
+        if case not in REGISTRY or REGISTRY[case].positive or not killed:
+            continue
+        fewest = min(len(table["mutants"][name]["cases"]) for name in killed)
+        if fewest > SPECIFIC_MAX and not broad.get(case, "").strip():
+            wrong.append(
+                f"{case}: finds only faults that {fewest} cases or more find; plant one for it, or say why not"
+            )
+        elif fewest <= SPECIFIC_MAX and case in broad:
+            wrong.append(f"{case}: finds a fault that {fewest} cases find: it is no longer broad")
+    return wrong + [f"{case}: said to be broad, but there is no such case" for case in broad if case not in REGISTRY]
 
 
 def check() -> int:

@@ -31,6 +31,13 @@ def mutant(mutants, name="fault", find="three", replace="four", **more):
     return mutants.Mutant(name, (mutants.Edit("a.c", find=find, replace=replace, **more),), "a test", "")
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_too_broad(mutants, monkeypatch):
+    """Of the tables here, which hold one fault for all cases, this is asked alone."""
+    monkeypatch.setattr(mutants, "SPECIFIC_MAX", 1000)
+    monkeypatch.setattr(mutants, "broad_cases", dict)
+
+
 def table_for(mutants, *known, cases=None):
     """A table in which every case kills something."""
     every = sorted(mutants.REGISTRY) if cases is None else cases
@@ -80,6 +87,18 @@ def test_a_case_that_finds_nothing_has_to_be_positive(mutants, root):
     negative = sorted(case.id for case in mutants.REGISTRY.values() if not case.positive)
     found = mutants.problems([one], table_for(mutants, one, cases=negative[1:]), root)
     assert found == [f"{negative[0]}: finds no fault and is not marked positive"]
+
+
+def test_a_case_that_finds_only_what_many_find(mutants, monkeypatch):
+    monkeypatch.setattr(mutants, "SPECIFIC_MAX", 1)
+    one, other, positive = "end.mode", "hs.one-write", next(c.id for c in mutants.REGISTRY.values() if c.positive)
+    table = {"mutants": {"wide": {"cases": [one, other, positive]}, "narrow": {"cases": [other]}}}
+    (problem,) = mutants.unspecific(table, {})
+    assert problem.startswith(f"{one}: finds only faults that 3 cases")
+    assert mutants.unspecific(table, {one: "a reason"}) == []
+    assert len(mutants.unspecific(table, {one: " "})) == 1
+    assert "no longer broad" in mutants.unspecific(table, {one: "a reason", other: "a reason"})[0]
+    assert "no such case" in mutants.unspecific(table, {one: "a reason", "no.such": "a reason"})[0]
 
 
 def test_a_case_that_is_gone(mutants, root):
