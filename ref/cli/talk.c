@@ -9,9 +9,10 @@
 
 enum { INPUT_SIZE_FIRST = 64 * 1024 };
 
-/* One of the two is NULL. Static, because the signal handler has to find them. */
-static goipc_server *the_server;
-static goipc_client *the_client;
+/* One of the two is NULL, and in the end both. Static, because the signal handler has to find
+ * them. */
+static goipc_server *_Atomic the_server;
+static goipc_client *_Atomic the_client;
 
 typedef struct talk {
     const cli_settings *settings;
@@ -26,11 +27,14 @@ typedef struct talk {
 /* Also called by a signal handler. */
 static void stop(void)
 {
-    if (the_server != NULL) {
-        goipc_server_interrupt(the_server);
+    goipc_server *server = the_server;
+    goipc_client *client = the_client;
+
+    if (server != NULL) {
+        goipc_server_interrupt(server);
     }
-    if (the_client != NULL) {
-        goipc_client_interrupt(the_client);
+    if (client != NULL) {
+        goipc_client_interrupt(client);
     }
 }
 
@@ -282,14 +286,16 @@ int cli_serve(const cli_settings *settings)
         .unmask_permissions = settings->unmask,
     };
     talk self = {.settings = settings};
+    goipc_server *server;
     char path[512];
     int status;
 
     config.options.failure = &failure;
-    if (goipc_server_start(settings->name, &config, &the_server) != GOIPC_ERROR_OK) {
+    if (goipc_server_start(settings->name, &config, &server) != GOIPC_ERROR_OK) {
         cli_say("%s", failure.text[0] != '\0' ? failure.text : goipc_error_text(failure.error));
         return CLI_EXIT_FAILED;
     }
+    the_server = server;
     console_on_stop(stop);
     if (!settings->quiet) {
         console_path(settings, path, sizeof path);
@@ -297,7 +303,8 @@ int cli_serve(const cli_settings *settings)
                 settings->options.encryption == GOIPC_ENCRYPTION_OFF ? "plain" : "encrypted");
     }
     status = run(&self);
-    goipc_server_close(the_server);
+    the_server = NULL; /* before it is freed: a signal may come at any moment */
+    goipc_server_close(server);
     free(self.input);
     return status;
 }
@@ -311,21 +318,24 @@ int cli_connect(const cli_settings *settings)
         .reconnect_off = !settings->reconnect,
     };
     talk self = {.settings = settings};
+    goipc_client *client;
     char path[512];
     int status;
 
     config.options.failure = &failure;
-    if (goipc_client_start(settings->name, &config, &the_client) != GOIPC_ERROR_OK) {
+    if (goipc_client_start(settings->name, &config, &client) != GOIPC_ERROR_OK) {
         cli_say("%s", failure.text[0] != '\0' ? failure.text : goipc_error_text(failure.error));
         return CLI_EXIT_FAILED;
     }
+    the_client = client;
     console_on_stop(stop);
     if (!settings->quiet) {
         console_path(settings, path, sizeof path);
         cli_say("connecting to %s", path);
     }
     status = run(&self);
-    goipc_client_close(the_client);
+    the_client = NULL; /* before it is freed: a signal may come at any moment */
+    goipc_client_close(client);
     free(self.input);
     return status;
 }
