@@ -62,7 +62,15 @@ int goipci_socket_new(void)
 
 int goipci_socket_accept(int listener)
 {
-    return prepared(accept(listener, NULL, NULL));
+    const int accepted = accept(listener, NULL, NULL);
+
+    if (accepted < 0 || prepared(accepted) >= 0) {
+        return accepted;
+    }
+    /* macOS says so of SO_NOSIGPIPE when the peer has gone already. That is the end of this
+     * connection, not of accepting. (Of accept itself it means that nobody listens.) */
+    errno = errno == EINVAL ? ECONNABORTED : errno;
+    return -1;
 }
 
 bool goipci_socket_peer(int socket, goipc_credentials *credentials)
