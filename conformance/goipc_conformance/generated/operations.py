@@ -3,6 +3,7 @@
 in here knows keys, nonces or sockets; those are made when it is performed, anew every time."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,6 +97,65 @@ class Leave(Operation):
 
 
 @dataclasses.dataclass(frozen=True)
+class Resend(Operation):
+    """A frame that went before on this connection, byte for byte: the last one, or so many before it. Where it was
+    sealed, its nonce comes a second time, too."""
+
+    kind: ClassVar[str] = "resend"
+    back: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rearrange(Operation):
+    """Valid frames in one write, but not as they were made: two have changed places, one is missing, one is there
+    twice, or two were sealed with one nonce. `at` is which."""
+
+    kind: ClassVar[str] = "rearrange"
+    HOWS: ClassVar[tuple[str, ...]] = ("swap", "drop", "duplicate", "same-nonce")
+    how: str = "swap"
+    sizes: tuple[int, ...] = (1, 2)
+    at: int = 0
+
+    @property
+    def signature(self) -> str:
+        return f"{self.kind}.{self.how}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause(Operation):
+    """A valid frame that stops in the middle for a while and then goes on."""
+
+    kind: ClassVar[str] = "pause"
+    size: int = 20
+    keep: int = 500  # thousandths that come before the pause
+    ms: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Abort(Operation):
+    """The first part of a valid frame, none of it or some, then we are gone in both directions."""
+
+    kind: ClassVar[str] = "abort"
+    ends: ClassVar[bool] = True
+    size: int = 20
+    keep: int = 0  # thousandths
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside(Operation):
+    """For a server: a second peer while the first one is there. It is served, or turned away at once, and the first
+    one notices nothing. Then one of the two goes: the second in order or at once, or the first."""
+
+    kind: ClassVar[str] = "beside"
+    HOWS: ClassVar[tuple[str, ...]] = ("finish", "abrupt", "stays")
+    how: str = "finish"
+
+    @property
+    def signature(self) -> str:
+        return f"{self.kind}.{self.how}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Connect(Operation):
     """A connection with a proper handshake, its messages cut or not."""
 
@@ -109,13 +169,14 @@ class BadHandshake(Operation):
 
     The faults of a key are told apart, because they reach different code: `key-off-curve` is well formed (97 bytes, 04,
     both coordinates in range) and only no point of the curve; `key-prefix` is a point that does not begin with
-    04; `garbage` is one byte repeated; `key-cut` is too short.
+    04; `garbage` is one byte repeated; `key-cut` is too short. `vanish` leaves between two steps, `abort` after
+    any number of our bytes.
     """
 
     kind: ClassVar[str] = "bad-handshake"
     ends: ClassVar[bool] = True
     # Without encryption nobody sends a key.
-    FAULTS: ClassVar[tuple[str, ...]] = ("vanish", "reply", "final-cut")
+    FAULTS: ClassVar[tuple[str, ...]] = ("vanish", "abort", "reply", "final-cut")
     KEY_FAULTS: ClassVar[tuple[str, ...]] = ("garbage", "key-off-curve", "key-prefix", "key-cut")
     fault: str = "vanish"
     value: int = 1
@@ -126,8 +187,48 @@ class BadHandshake(Operation):
 
 
 KINDS: dict[str, type[Operation]] = {
-    one.kind: one for one in (Messages, Control, BadLength, BadSeal, Truncate, Leave, Connect, BadHandshake)
+    one.kind: one
+    for one in (
+        *(Messages, Control, BadLength, BadSeal, Truncate, Leave, Resend, Rearrange, Pause, Abort, Beside),
+        *(Connect, BadHandshake),
+    )
 }
+
+
+def simpler(operation: Operation) -> Iterator[Operation]:
+    """Smaller operations of the same signature, the boldest first: shorter lists, numbers nearer to the least."""
+    default = type(operation)()
+    for field in dataclasses.fields(operation):
+        value, least = getattr(operation, field.name), getattr(default, field.name)
+        if isinstance(value, tuple):
+            lists = _simpler_list(operation, value)
+            # Type 0 is no message.
+            yield from (
+                dataclasses.replace(operation, **{field.name: one})
+                for one in lists
+                if field.name != "types" or 0 not in one
+            )
+        elif isinstance(value, int):
+            yield from (dataclasses.replace(operation, **{field.name: one}) for one in _simpler_number(value))
+        else:
+            assert isinstance(least, str)  # a fault by name, which is part of what was found
+
+
+def _simpler_list(operation: Operation, value: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    keep = 2 if isinstance(operation, Rearrange) else 0
+    if len(value) > keep:
+        yield value[:keep]
+        yield from (value[:at] + value[at + 1 :] for at in range(len(value)))
+    for at, number in enumerate(value):
+        yield from (value[:at] + (one,) + value[at + 1 :] for one in _simpler_number(number))
+
+
+def _simpler_number(value: int) -> Iterator[int]:
+    """Towards 0, first all the way, then half, a quarter, an eighth ... of it."""
+    step = value
+    while step > 0:
+        yield value - step
+        step //= 2
 
 
 class TraceError(Exception):

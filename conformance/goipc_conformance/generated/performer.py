@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Performs operations against a live implementation, and says where it departs from the model.
 
-The model is small: a connection is open or there is none; what was sent whole and valid while it was open
-comes back in order, and nothing else does; what must end a connection ends it; afterwards the next
-peer is served. Everything is decided by an answer or an end, never by waiting for a fixed time.
+What may come of each is the model's to say. Everything is decided by an answer or an end, never by waiting for a
+fixed time.
 """
 
 import time
@@ -19,8 +18,10 @@ from ..context import Context, NotReady, RefusedPeer
 from ..peer import ClientPeer, Malformed, Refused, ServerPeer
 from ..wire import Closed, Cuts, LogEntry, Silent
 from . import operations as ops
+from .model import CLOSED, ECHOED, IGNORED, OPEN, SERVED, TURNED_AWAY, Message, Model
 
 DYING_S = 0.3  # between the last sign of a process and its exit
+PAUSE_MS_MAX = 50
 
 
 class Finding(Exception):
@@ -39,6 +40,10 @@ class PeerRefused(Exception):
     """A proper connection was not served, for a reason that lies in the past."""
 
 
+class Gone(Exception):
+    """We have sent all that was to be sent before we leave."""
+
+
 class Unusable(Exception):
     """The adapter, not the implementation, is at fault; no search makes sense."""
 
@@ -49,13 +54,15 @@ def cut_after(every: int) -> Cuts | None:
 
 class Performer:
     """One live session. Each operation is performed as it is drawn, so that what is drawn next can depend on the
-    model's state, which is only whether there is a connection."""
+    model's state."""
 
     def __init__(self, context: Context, knobs: ops.Knobs):
         self.context = context
         self.knobs = knobs
         self.performed: list[ops.Operation] = []
+        self.model = Model(knobs)
         self.peer: Any = None
+        self._frames: list[tuple[bytes, Message]] = []  # of the messages sent on this connection
         self._last_upset = "connect"
 
     @classmethod
@@ -90,7 +97,7 @@ class Performer:
 
     @property
     def connected(self) -> bool:
-        return self.peer is not None
+        return self.model.open
 
     @property
     def wire(self) -> list[LogEntry]:
@@ -101,11 +108,17 @@ class Performer:
     def perform(self, operation: ops.Operation) -> None:
         """Raises Finding where the implementation departs from the model."""
         self.performed.append(operation)
+        allowed = self.model.allowed(operation)
+        if not allowed:
+            return
         before = self._last_upset
         if not isinstance(operation, ops.Connect):
             self._last_upset = operation.signature
         try:
-            getattr(self, "_" + operation.kind.replace("-", "_"))(operation)
+            outcome = getattr(self, "_" + operation.kind.replace("-", "_"))(operation)
+            if outcome not in allowed:
+                raise Finding(outcome, f"allowed: {' or '.join(allowed)}", operation.signature)
+            self._settle(outcome)
         except PeerRefused as refused:
             # Whatever made it refuse came before this operation, which had no chance to do anything.
             self._last_upset = before
@@ -121,15 +134,18 @@ class Performer:
         self._check_alive(0.0)
 
     def finish(self) -> None:
-        """After the last operation: what is open ends in order, a fresh peer is served, nothing was delivered that was
-        not sent."""
+        """After the last operation: what is open ends in order, a fresh peer is served (or comes, where it can be told
+        to), nothing was delivered that was not sent."""
         try:
             if self.connected:
-                self.peer.wire.finish(self.context.timeout)
-                self.peer = None
-            if self.knobs.role == "server":
+                self._finish_peer(ops.Leave())
+                self._settle(CLOSED)
+            if self.knobs.role == "server" or self.context.control:
                 self._serve_fresh_peer()
             self.context.strays()
+        except Finding:
+            self._check_alive(DYING_S)
+            raise
         except (Died, Hung) as error:
             self._fail_control(error)
         self._check_alive(DYING_S if self.context.words else 0.0)
@@ -147,17 +163,25 @@ class Performer:
         self.context.close_all()
         self.context.subject.end(graceful=False)
 
-    # Operations
+    def _settle(self, outcome: str) -> None:
+        """The connection after this outcome, which conforms."""
+        self.model.happened(outcome)
+        if outcome in (OPEN, CLOSED):
+            self._frames.clear()
+        if outcome == CLOSED and self.peer is not None:
+            self.peer.wire.close()
+            self.peer = None
 
-    def _connect(self, operation: ops.Connect) -> None:
-        if self.connected:
-            return
+    # Operations: each returns the outcome, or raises Finding where no conforming one is near
+
+    def _connect(self, operation: ops.Connect) -> str:
         try:
             if self.knobs.role == "server":
                 self._dial_patiently(cut_after(operation.every))
             else:
                 self.peer = self.context.open(cuts=cut_after(operation.every))
             self.context.exchange_sentinel(self.peer)
+            return OPEN
         except (Closed, Silent, Malformed, Refused, RefusedPeer, NotReady, codec.CodecError) as error:
             self.peer = None
             cut = f" cut every {operation.every}" if operation.every else ""
@@ -178,42 +202,89 @@ class Performer:
                     raise
                 time.sleep(0.005)
 
-    def _messages(self, operation: ops.Messages) -> None:
-        if not self.connected:
-            return
-        sent = []
-        for index, (message_type, size) in enumerate(zip(operation.types, operation.sizes, strict=False)):
-            data = self.context.payload(min(size, self.knobs.maximum), f"{len(self.performed)}/{index}")
-            sent.append((message_type, data))
-        block = b"".join(self.context.frame(self.peer, message_type, data) for message_type, data in sent)
-        at = tuple(sorted({max(1, len(block) * cut // 1000) for cut in operation.cuts}))
-        self.peer.raw(block, f"{len(sent)} messages", Cuts(at=at) if at else None)
-        for message_type, data in sent:
-            got = self.peer.receive()
-            if got != (message_type, data):
-                word = "out-of-order" if got in sent else "altered"
-                raise Finding(
-                    word,
-                    f"sent type {message_type} with {len(data)} bytes, got type {got[0]} with {len(got[1])}",
-                    operation.signature,
-                )
+    def _messages(self, operation: ops.Messages) -> str:
+        pairs = zip(operation.types, operation.sizes, strict=False)
+        frames = [self._frame(message_type, size, index) for index, (message_type, size) in enumerate(pairs)]
+        whole = sum(len(frame) for frame, _ in frames)
+        at = tuple(sorted({max(1, whole * cut // 1000) for cut in operation.cuts}))
+        return self._exchange(operation, frames, Cuts(at=at) if at else None)
 
-    def _control(self, operation: ops.Control) -> None:
-        if self.connected:
-            self.peer.raw(self.peer.frame_of(0, self.context.payload(operation.size)), "control")
-            self._expect_ignored(operation)
+    def _resend(self, operation: ops.Resend) -> str:
+        frame, message = self._frames[-1 - operation.back % len(self._frames)]
+        return self._exchange(operation, [(frame, message)])
 
-    def _bad_length(self, operation: ops.BadLength) -> None:
-        if not self.connected:
-            return
+    def _rearrange(self, operation: ops.Rearrange) -> str:
+        how, count = operation.how, len(operation.sizes)
+        nonce = self.peer.nonce() if how == "same-nonce" and count else None
+        frames = [self._frame(11 + index, size, index, nonce) for index, size in enumerate(operation.sizes)]
+        at = operation.at % count if count else 0
+        if how == "swap" and count > 1:
+            at %= count - 1
+            frames[at], frames[at + 1] = frames[at + 1], frames[at]
+        elif how == "drop":
+            del frames[at : at + 1]
+        elif how == "duplicate":
+            frames[at:at] = frames[at : at + 1]
+        return self._exchange(operation, frames)
+
+    def _pause(self, operation: ops.Pause) -> str:
+        frame, message = self._frame(12, operation.size, 0)
+        kept = len(frame) * operation.keep // 1000
+        if 0 < kept < len(frame):
+            self.peer.raw(frame[:kept], f"{kept} of {len(frame)} bytes")
+            self.peer.wire.wait_consumed()
+        time.sleep(min(operation.ms, PAUSE_MS_MAX) / 1000)
+        return self._exchange(operation, [(frame, message)], already=kept if kept < len(frame) else 0)
+
+    def _frame(
+        self, message_type: int, size: int, index: int, nonce: bytes | None = None
+    ) -> tuple[bytes, tuple[int, bytes]]:
+        """A valid frame, and the message in it."""
+        data = self.context.payload(min(size, self.knobs.maximum), f"{len(self.performed)}/{index}")
+        return self.peer.frame_of(message_type, data, nonce), (message_type, data)
+
+    def _exchange(
+        self,
+        operation: ops.Operation,
+        frames: list[tuple[bytes, Message]],
+        cuts: Cuts | None = None,
+        already: int = 0,
+    ) -> str:
+        """These frames in one write, of which so many bytes have been sent already; each comes back in turn."""
+        messages = [message for _, message in frames]
+        for message in messages:
+            self.context.will_deliver(*message)
+        self.model.owes(messages)
+        self._frames += frames
+        try:
+            self.peer.raw(b"".join(frame for frame, _ in frames)[already:], f"{len(frames)} messages", cuts)
+            while self.model.owed:
+                sent = self.model.owed[0]
+                got = self.peer.receive()
+                word = self.model.arrives(got)
+                if word:
+                    detail = f"sent type {sent[0]} with {len(sent[1])} bytes, got type {got[0]} with {len(got[1])}"
+                    raise Finding(word, detail, operation.signature)
+        except Closed:
+            if CLOSED in self.model.allowed(operation):
+                return CLOSED
+            raise
+        return ECHOED
+
+    def _control(self, operation: ops.Control) -> str:
+        self.peer.raw(self.peer.frame_of(0, self.context.payload(operation.size)), "control")
+        before = len(self.context.words)
+        self.context.settle(self.peer)
+        self._take_words(before, ("ignored",), operation)
+        return IGNORED
+
+    def _bad_length(self, operation: ops.BadLength) -> str:
         least, most = self.peer.overhead, self.peer.overhead + self.context.receive_limit
         length = {"zero": 0, "short": least - 1, "over": most + 1, "huge": 0xFFFFFFFF}[operation.length]
         body = b"\x41" * length if length < least else b""
-        self._expect_end(operation, lambda: self.peer.raw(codec.u32(length) + body, f"length {length}"))
+        return self._expect_end(operation, lambda: self.peer.raw(codec.u32(length) + body, f"length {length}"))
 
-    def _bad_seal(self, operation: ops.BadSeal) -> None:
-        if not self.connected or not self.knobs.encrypted:
-            return
+    def _bad_seal(self, operation: ops.BadSeal) -> str:
         if operation.fault == "reflected":
             marker = self.context.sentinel()
             self.peer.send(*marker)
@@ -230,11 +301,9 @@ class Performer:
             start += len(frame) if start < 0 else 0
             at = start + operation.bit // 8 % size
             frame[at] ^= 1 << operation.bit % 8
-        self._expect_end(operation, lambda: self.peer.raw(bytes(frame), operation.signature))
+        return self._expect_end(operation, lambda: self.peer.raw(bytes(frame), operation.signature))
 
-    def _truncate(self, operation: ops.Truncate) -> None:
-        if not self.connected:
-            return
+    def _truncate(self, operation: ops.Truncate) -> str:
         frame = self.peer.frame_of(9, self.context.payload(operation.size, "cut"))
         kept = max(1, min(len(frame) - 1, len(frame) * operation.keep // 1000))
 
@@ -242,24 +311,55 @@ class Performer:
             self.peer.raw(frame[:kept], f"{kept} of {len(frame)} bytes")
             self.peer.wire.finish_sending()
 
-        self._expect_end(operation, stimulus)
+        return self._expect_end(operation, stimulus)
 
-    def _leave(self, operation: ops.Leave) -> None:
-        if not self.connected:
-            return
+    def _abort(self, operation: ops.Abort) -> str:
+        frame = self.peer.frame_of(10, self.context.payload(operation.size, "aborted"))
+        kept = min(len(frame) - 1, len(frame) * operation.keep // 1000)
+        if kept:
+            self.peer.raw(frame[:kept], f"{kept} of {len(frame)} bytes")
+        return CLOSED  # by us
+
+    def _leave(self, operation: ops.Leave) -> str:
         if operation.how == "finish":
-            if not self.peer.wire.finish(self.context.timeout):
-                self.peer = None
-                raise Finding("wedged", "we ended our direction; the other one stayed open", operation.signature)
+            self._finish_peer(operation)
         else:
             self.peer.raw(self.context.frame(self.peer, 3, b"unread"), "message whose echo is not read")
             self.peer.wire.wait_readable()
-            self.peer.wire.close()
-        self.peer = None
+        return CLOSED
 
-    def _bad_handshake(self, operation: ops.BadHandshake) -> None:
-        if self.connected:
-            return
+    def _finish_peer(self, operation: ops.Operation) -> None:
+        if not self.peer.wire.finish(self.context.timeout):
+            raise Finding("wedged", "we ended our direction; the other one stayed open", operation.signature)
+
+    def _beside(self, operation: ops.Beside) -> str:
+        outcome, second = SERVED, None
+        try:
+            second = self.context.begin()
+            try:
+                second.handshake()
+            except Closed:
+                outcome = TURNED_AWAY
+            except Silent as silent:
+                detail = f"a second peer is neither served nor turned away: {silent}"
+                raise Finding("wedged", detail, operation.signature) from None
+            if outcome == SERVED:
+                self.context.exchange_sentinel(second)
+        except (RefusedPeer, NotReady) as error:
+            raise Finding("refused-new-peer", str(error), operation.signature) from None
+        self.context.exchange_sentinel(self.peer)
+        if outcome == SERVED and operation.how == "stays":
+            self._finish_peer(operation)
+            self.peer = second
+            self._settle(OPEN)
+            self.context.exchange_sentinel(self.peer)
+        elif outcome == SERVED and operation.how == "finish" and not second.wire.finish(self.context.timeout):
+            raise Finding("wedged", "the second peer ended its direction; the other stayed open", operation.signature)
+        else:
+            second.wire.close()
+        return outcome
+
+    def _bad_handshake(self, operation: ops.BadHandshake) -> str:
         steps = self._bad_server_handshake if self.knobs.role == "client" else self._bad_client_handshake
         try:
             peer = self.context.begin()
@@ -278,12 +378,15 @@ class Performer:
                 ) from None
         except (RefusedPeer, NotReady) as error:
             raise PeerRefused(str(error)) from None
+        return CLOSED
 
     def _bad_client_handshake(self, peer: ClientPeer, operation: ops.BadHandshake) -> bool:
         """We are the client. True: we close ourselves."""
         if operation.fault == "vanish":
             peer.handshake(until=["greeting", "reply", "limit", "final"][operation.value % 4])
             return True
+        if operation.fault == "abort":
+            return self._break_off(peer, operation.value % (2 + codec.PUBLIC_KEY_SIZE * self.knobs.encrypted))
         peer.check_greeting()
         if operation.fault == "reply":
             peer.send_reply(operation.value % 255 + 1)
@@ -303,6 +406,9 @@ class Performer:
         if operation.fault == "vanish":
             peer.handshake(until=["greeting", "reply", "limit", "final"][operation.value % 4])
             return True
+        if operation.fault == "abort":
+            sealed = (codec.PUBLIC_KEY_SIZE + codec.SEAL_SIZE) * self.knobs.encrypted
+            return self._break_off(peer, operation.value % (2 + 2 * codec.LENGTH_SIZE + sealed))
         if operation.fault == "reply":
             peer.send_greeting(version=operation.value % 255 + 3 & 0xFF or 1)
             peer.read_reply()
@@ -319,23 +425,38 @@ class Performer:
         peer.send_key(spoiled_key(peer.make_private().public, operation))
         return False
 
+    @staticmethod
+    def _break_off(peer: Any, size: int) -> bool:
+        """A handshake that ends after so many of our bytes, wherever that is."""
+        send, left = peer.raw, size
+
+        def raw(data: bytes, label: str = "raw bytes", cuts: Cuts | None = None) -> None:
+            nonlocal left
+            piece = data[:left]
+            left -= len(piece)
+            if piece:
+                send(piece, label, cuts)
+            if len(piece) < len(data):
+                raise Gone
+
+        peer.raw = raw
+        try:
+            peer.handshake()
+        except Gone:
+            pass
+        return True
+
     # Judging
 
-    def _expect_ignored(self, operation: ops.Operation) -> None:
-        before = len(self.context.words)
-        self.context.settle(self.peer)
-        self._take_words(before, ("ignored",), operation)
-
-    def _expect_end(self, operation: ops.Operation, stimulus: Callable[[], None]) -> None:
+    def _expect_end(self, operation: ops.Operation, stimulus: Callable[[], None]) -> str:
         before = len(self.context.words)
         try:
             stimulus()
         except Closed:
             pass  # it noticed while we were still writing
         self.context.settle_end_or_wedge(self.peer)
-        self.peer.wire.close()
-        self.peer = None
         self._take_words(before, ("closed",), operation)
+        return CLOSED
 
     def _take_words(self, before: int, allowed: tuple[str, ...], operation: ops.Operation) -> None:
         """The words that the context has added; those that the model allows are taken back."""
@@ -361,7 +482,6 @@ class Performer:
 
     def _lose(self, operation: ops.Operation, error: Exception) -> NoReturn:
         """What was open broke, stalled or spoke nonsense where nothing of the kind may happen."""
-        self.peer = None
         self._check_alive(DYING_S)
         word = {Closed: "closed", Silent: "not-echoed"}.get(type(error), "malformed")
         raise Finding(word, f"a connection in order: {error}", operation.signature) from None

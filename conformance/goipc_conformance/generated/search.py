@@ -27,6 +27,8 @@ from .performer import Finding, Performer
 from .profiles import CONFIRMATIONS, Profile
 
 FINDINGS_MAX = 16  # then there is enough to mend first
+HURRY = 3  # so much less patience where many sessions are expected to fail
+SIMPLER_MAX = 120  # performances in which the operations that are left are made simpler
 
 
 @dataclasses.dataclass
@@ -79,6 +81,14 @@ def bad_handshakes(encrypted: bool) -> st.SearchStrategy[ops.BadHandshake]:
     return st.builds(ops.BadHandshake, st.sampled_from(faults), st.integers(0, 255))
 
 
+def rearranged(encrypted: bool) -> st.SearchStrategy[ops.Rearrange]:
+    hows = ops.Rearrange.HOWS if encrypted else ops.Rearrange.HOWS[:-1]
+    size = st.integers(0, 100)
+    return st.builds(
+        ops.Rearrange, st.sampled_from(hows), st.lists(size, min_size=2, max_size=4).map(tuple), st.integers(0, 3)
+    )
+
+
 # --- the machine ----------------------------------------------------------------------------------
 
 
@@ -114,7 +124,11 @@ class Session:
 
     def start(self, knobs: ops.Knobs) -> Performer:
         self.on_example()
-        return Performer.launch(self.make_subject, knobs, seed=self.seed, timeout=self.timeout)
+        # What only a slow machine made late would not show again. While it is shrunk, or where faults are known to be
+        # there, patience would be wasted: most sessions then end in waiting.
+        hurry = self.wanted is not None or self.worth is not None
+        timeout = self.timeout / HURRY if hurry else self.timeout
+        return Performer.launch(self.make_subject, knobs, seed=self.seed, timeout=timeout)
 
     def note(self, knobs: ops.Knobs, performed: list[ops.Operation], finding: Finding) -> bool:
         """Whether the finding is news."""
@@ -213,6 +227,31 @@ def machine_for(session: Session) -> type[RuleBasedStateMachine]:
             self.do(ops.Truncate(size, keep))
 
         @precondition(is_open)
+        @rule(size=st.integers(0, 200), keep=st.integers(0, 999))
+        def abort(self, size: int, keep: int) -> None:
+            self.do(ops.Abort(size, keep))
+
+        @precondition(is_open)
+        @rule(data=st.data())
+        def rearrange(self, data: st.DataObject) -> None:
+            self.do(data.draw(rearranged(self.knobs.encrypted)))
+
+        @precondition(is_open)
+        @rule(back=st.integers(0, 3))
+        def resend(self, back: int) -> None:
+            self.do(ops.Resend(back))
+
+        @precondition(is_open)
+        @rule(size=st.integers(0, 200), keep=st.integers(0, 999), ms=st.sampled_from((0, 1, 10)))
+        def pause(self, size: int, keep: int, ms: int) -> None:
+            self.do(ops.Pause(size, keep, ms))
+
+        @precondition(lambda self: self.is_open() and session.role == "server")
+        @rule(how=st.sampled_from(ops.Beside.HOWS))
+        def beside(self, how: str) -> None:
+            self.do(ops.Beside(how))
+
+        @precondition(is_open)
         @rule(how=st.sampled_from(("finish", "abrupt")))
         def leave(self, how: str) -> None:
             self.do(ops.Leave(how))
@@ -289,13 +328,13 @@ def search(
 
     With `worth` only findings of which it says so, by their signature and what was found before, are shrunk and
     confirmed; `on_aside` hears at the end how often there were others. Shrinking is then dropping operations, which
-    takes far fewer sessions than Hypothesis, which also makes every parameter small."""
+    takes far fewer sessions than Hypothesis does."""
     found: list[Found] = []
     session = Session(
         make_subject,
         role,
         seed,
-        timeout / 3,
+        timeout,
         modes,
         on_example,
         None if worth is None else lambda signature: worth(signature, found),
@@ -351,17 +390,47 @@ def search(
 
 
 def minimal(make_subject: Callable[[str], Subject], trace: ops.Trace, finding: Finding, timeout: float) -> ops.Trace:
-    """Drops every operation without which the same is found, many at once first; Hypothesis may have stopped early or
-    not have shrunk at all, and neither were traces from elsewhere."""
-    size = max(1, len(trace.operations) // 2)
+    """Drops every operation without which the same is found, many at once first, then cuts, messages and bytes of
+    those that are left; Hypothesis may have stopped early or not have shrunk at all, and neither were traces from
+    elsewhere."""
+
+    def shows(shorter: tuple[ops.Operation, ...]) -> bool:
+        seen, _ = perform_trace(make_subject, dataclasses.replace(trace, operations=shorter), timeout / HURRY)
+        return seen is not None and seen.signature == finding.signature
+
+    operations = _without_needless(trace.operations, shows)
+    return dataclasses.replace(trace, operations=_simplified(operations, shows))
+
+
+Shows = Callable[[tuple[ops.Operation, ...]], bool]
+
+
+def _without_needless(operations: tuple[ops.Operation, ...], shows: Shows) -> tuple[ops.Operation, ...]:
+    size = max(1, len(operations) // 2)
     while size:
         at = 0
-        while at < len(trace.operations):
-            shorter = dataclasses.replace(trace, operations=trace.operations[:at] + trace.operations[at + size :])
-            seen, _ = perform_trace(make_subject, shorter, timeout / 3)
-            if seen is not None and seen.signature == finding.signature:
-                trace = shorter
+        while at < len(operations):
+            shorter = operations[:at] + operations[at + size :]
+            if shows(shorter):
+                operations = shorter
             else:
                 at += size
         size //= 2
-    return trace
+    return operations
+
+
+def _simplified(operations: tuple[ops.Operation, ...], shows: Shows) -> tuple[ops.Operation, ...]:
+    left = SIMPLER_MAX
+    at = 0
+    while at < len(operations):
+        for one in ops.simpler(operations[at]):
+            if left == 0:
+                return operations
+            left -= 1
+            shorter = operations[:at] + (one,) + operations[at + 1 :]
+            if shows(shorter):
+                operations = shorter
+                break  # from the boldest again
+        else:
+            at += 1
+    return operations
