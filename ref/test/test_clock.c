@@ -102,9 +102,8 @@ static void step(goipc_server *server, goipc_client *client, bool *asked, int *a
 
 static void live(goipc_encryption encryption)
 {
-    const goipc_options options = {.encryption = encryption,
-                                   .write_timeout_ms = GOIPC_NO_WAIT,
-                                   .close_timeout_ms = 50};
+    const goipc_options options = {
+        .encryption = encryption, .write_timeout_ms = GOIPC_NO_WAIT, .close_timeout_ms = 50};
     const goipc_server_config server_config = {.options = options};
     const goipc_client_config client_config = {.options = options, .retry_interval_ms = 5};
     const int64_t until = real_clock_ms() + PATIENCE_MS;
