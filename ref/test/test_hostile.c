@@ -558,7 +558,79 @@ static void test_reconnects_are_flat(long count)
     echo_stop(&server);
 }
 
+/* Bytes that are allocated now, by both sides of a connection. */
+static atomic_long live_size;
+
+static void *count_allocation(void *context, size_t size)
+{
+    (void)context;
+    live_size += (long)size;
+    return malloc(size);
+}
+
+static void count_release(void *context, void *memory, size_t size)
+{
+    (void)context;
+    live_size -= (long)size;
+    free(memory);
+}
+
+static const goipc_allocator counting_allocator = {NULL, count_allocation, count_release};
+
+/* One client that is sent away and comes back, time and again: with every return there is exactly
+ * as much memory in use as the first time, and in the end none. */
+static void test_one_client_reconnects_flat(long count)
+{
+    const goipc_server_config config = {.options.allocator = &counting_allocator};
+    const goipc_client_config client_config = {.retry_interval_ms = 5,
+                                               .options.allocator = &counting_allocator};
+    long before_size = 0;
+    test_pair pair;
+
+    pair_start(&pair, config, client_config);
+    for (long i = 0; i < count; i++) {
+        goipc_message message;
+
+        EXPECT(goipc_client_write(pair.client, 1, "ask", 3) == GOIPC_ERROR_OK);
+        message = server_expect_data(pair.server);
+        EXPECT(goipc_server_write(pair.server, message.client, 1, "answer", 6) == GOIPC_ERROR_OK);
+        message = client_expect_data(pair.client);
+        EXPECT(message_is(&message, 1, "answer", 6));
+        /* One more look each, at what leaves and has left. */
+        EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+        EXPECT(goipc_client_read(pair.client, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+        before_size = i == 1 ? live_size : before_size;
+        EXPECT(i < 2 || live_size == before_size);
+        EXPECT(goipc_server_disconnect(pair.server, pair.id) == GOIPC_ERROR_OK);
+        (void)server_expect_status(pair.server, GOIPC_STATUS_DISCONNECTED);
+        (void)client_expect_status(pair.client, GOIPC_STATUS_DISCONNECTED);
+        (void)client_expect_status(pair.client, GOIPC_STATUS_RECONNECTING);
+        pair_connect(&pair);
+    }
+    pair_close(&pair);
+    EXPECT(live_size == 0);
+    printf("%ld returns of one client: %ld bytes in use each time\n", count, before_size);
+}
+
 /* --- kill ------------------------------------------------------------------------------------- */
+
+/* The child of the moment: a failed check must not leave it behind. */
+static pid_t victim;
+
+static void kill_victim(void)
+{
+    if (victim > 0) {
+        (void)kill(victim, SIGKILL);
+    }
+}
+
+static void kill_and_wait(void)
+{
+    int status;
+
+    EXPECT(kill(victim, SIGKILL) == 0 && waitpid(victim, &status, 0) == victim);
+    victim = 0;
+}
 
 static void be_killed_as_client(const char *name)
 {
@@ -592,12 +664,12 @@ static void test_killed_clients(long count)
         const pid_t child = fork();
         const double until =
             now_ms() + (double)((random = random * 1103515245u + 12345u) % 30000) / 1e3;
-        int status;
 
         if (child == 0) {
             be_killed_as_client(name);
         }
         EXPECT(child > 0);
+        victim = child;
         do {
             error = goipc_server_read(server, now_ms() < until ? 1 : 0, &message);
             if (error == GOIPC_ERROR_OK && message.type == GOIPC_MESSAGE_STATUS) {
@@ -610,7 +682,7 @@ static void test_killed_clients(long count)
                 present = message.client;
             }
         } while (now_ms() < until);
-        EXPECT(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+        kill_and_wait();
         do { /* all that is left of it */
             error = goipc_server_read(server, 5, &message);
             if (error == GOIPC_ERROR_OK && message.type == GOIPC_MESSAGE_STATUS) {
@@ -639,45 +711,89 @@ static void be_killed_as_server(const char *name)
     run_echo(&self);
 }
 
-/* The client reports each loss once and comes back by itself; so does the name of a dead server. */
+/* What a client was told, which is to be in order: connected, gone, reconnecting. */
+typedef struct told {
+    long connects;
+    long disconnects;
+    long answers;
+    goipc_status last;
+} told;
+
+/* One step: a question on its way, and what has come. */
+static void talk_once(goipc_client *client, told *seen)
+{
+    static const uint8_t data[40000];
+    goipc_message message;
+
+    (void)!goipc_client_write(client, 1, data, sizeof data);
+    if (goipc_client_read(client, 1, &message) != GOIPC_ERROR_OK) {
+        return;
+    }
+    if (message.type > 0) {
+        EXPECT(message_is(&message, 1, data, sizeof data));
+        seen->answers++;
+        return;
+    }
+    if (message.status == GOIPC_STATUS_CONNECTED) {
+        EXPECT(seen->last == GOIPC_STATUS_CONNECTING || seen->last == GOIPC_STATUS_RECONNECTING);
+        seen->connects++;
+    } else if (message.status == GOIPC_STATUS_DISCONNECTED) {
+        EXPECT(seen->last == GOIPC_STATUS_CONNECTED);
+        EXPECT(message.error == GOIPC_ERROR_DISCONNECTED || message.error == GOIPC_ERROR_TRUNCATED);
+        seen->disconnects++;
+    } else if (message.status == GOIPC_STATUS_RECONNECTING) {
+        EXPECT(seen->last == GOIPC_STATUS_DISCONNECTED);
+    } else {
+        EXPECT(message.status == GOIPC_STATUS_CONNECTING && seen->connects == 0);
+    }
+    seen->last = message.status;
+}
+
+/* The client reports each loss once and comes back by itself; so does the name of a dead server.
+ * Every second server is killed at any moment of its start and its handshake, the others while
+ * messages of many reads go both ways. */
 static void test_killed_servers(long count)
 {
-    const goipc_client_config config = {.retry_interval_ms = 5};
+    const goipc_client_config config = {.retry_interval_ms = 5,
+                                        .options.write_timeout_ms = GOIPC_NO_WAIT};
     char name[64], path[108];
     goipc_client *client;
-    goipc_message message;
-    goipc_error error;
+    told seen = {.last = GOIPC_STATUS_CONNECTING};
+    unsigned random = 1;
 
     test_path(test_name(name), path);
     EXPECT(goipc_client_start(name, &config, &client) == GOIPC_ERROR_OK);
-    for (long i = 0; i < count; i++) {
+    for (long i = 0; i <= count; i++) { /* and one more, which has to answer */
+        const double limit = now_ms() + PATIENCE_MS;
+        const long connects = seen.connects, disconnects = seen.disconnects, answers = seen.answers;
+        const double delay =
+            (double)((random = random * 1103515245u + 12345u) / 65536 % 20000) / 1e3;
+        double until = now_ms() + delay;
         const pid_t child = fork();
-        int connects = 0, disconnects = 0, status;
-        bool asked = false;
 
         if (child == 0) {
             be_killed_as_server(name);
         }
         EXPECT(child > 0);
-        do {
-            EXPECT(goipc_client_read(client, PATIENCE_MS, &message) == GOIPC_ERROR_OK);
-            connects += message.type < 0 && message.status == GOIPC_STATUS_CONNECTED ? 1 : 0;
-            if (connects == 1 && !asked) {
-                asked = true;
-                EXPECT(goipc_client_write(client, 1, "x", 1) == GOIPC_ERROR_OK);
+        victim = child;
+        while (now_ms() < until || ((i % 2 != 0 || i == count) && seen.answers == answers)) {
+            EXPECT(now_ms() < limit);
+            talk_once(client, &seen);
+            if (i % 2 != 0 && seen.answers == answers) {
+                until = now_ms() + delay; /* from the first answer on */
             }
-        } while (message.type < 0);
-        EXPECT(message_is(&message, 1, "x", 1) && connects == 1);
-        EXPECT(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
-        while (disconnects == 0) {
-            error = goipc_client_read(client, PATIENCE_MS, &message);
-            EXPECT(error == GOIPC_ERROR_OK && message.type < 0);
-            disconnects += message.status == GOIPC_STATUS_DISCONNECTED ? 1 : 0;
         }
-        EXPECT(goipc_client_read(client, PATIENCE_MS, &message) == GOIPC_ERROR_OK);
-        EXPECT(message.status == GOIPC_STATUS_RECONNECTING);
+        kill_and_wait();
+        while (seen.connects != seen.disconnects) { /* until it knows */
+            EXPECT(now_ms() < limit);
+            talk_once(client, &seen);
+        }
+        EXPECT(seen.connects - connects <= 1);
+        EXPECT(seen.connects - connects == seen.disconnects - disconnects);
     }
-    printf("%ld servers killed: the client told each once and came back\n", count);
+    printf("%ld servers killed: the client had connected to %ld, was told so once and came back\n",
+           count + 1, seen.connects);
+    EXPECT(seen.connects > count / 2);
     goipc_client_close(client);
     (void)unlink(path);
 }
@@ -732,6 +848,63 @@ static void test_idle_clients(long count)
     free(peers);
 }
 
+/* Many clients with keys of their own, which all have messages under way at once: each gets its own
+ * answers, in order. */
+static void test_talking_clients(long count)
+{
+    enum { ROUND_COUNT = 3, AT_ONCE = 4 };
+    const goipc_server_config config = {.clients_max = (uint32_t)count};
+    goipc_client **clients = calloc((size_t)count, sizeof(goipc_client *));
+    struct rlimit limit;
+    double begun_ms;
+    echo server;
+
+    EXPECT(clients != NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_cur < (rlim_t)count * 8 + 50) {
+        printf("SKIP ref.hostile.talking: %ld clients need more descriptors than are allowed\n",
+               count);
+        free(clients);
+        return;
+    }
+    echo_start(&server, &config);
+    begun_ms = now_ms();
+    for (long i = 0; i < count; i++) {
+        const goipc_client_config client_config = {.reconnect_off = true,
+                                                   .options.write_timeout_ms = PATIENCE_MS};
+
+        EXPECT(goipc_client_start(server.name, &client_config, &clients[i]) == GOIPC_ERROR_OK);
+        EXPECT(goipc_client_write(clients[i], 1, "first", 5) == GOIPC_ERROR_OK);
+    }
+    for (long i = 0; i < count; i++) {
+        const goipc_message message = client_expect_data(clients[i]);
+
+        EXPECT(message_is(&message, 1, "first", 5) && goipc_client_is_encrypted(clients[i]));
+    }
+    EXPECT(goipc_server_client_count(server.server) == (size_t)count);
+    for (long round = 0; round < ROUND_COUNT; round++) {
+        for (long i = 0; i < count * AT_ONCE; i++) {
+            const long data[2] = {i, round};
+
+            EXPECT(goipc_client_write(clients[i % count], 2, data, sizeof data) == GOIPC_ERROR_OK);
+        }
+        for (long i = 0; i < count * AT_ONCE; i++) {
+            const long data[2] = {i, round};
+            const goipc_message message = client_expect_data(clients[i % count]);
+
+            EXPECT(message_is(&message, 2, data, sizeof data));
+        }
+    }
+    printf("%ld encrypted clients talked: %.1f s\n", count, (now_ms() - begun_ms) / 1e3);
+    for (long i = 0; i < count; i++) {
+        goipc_client_close(clients[i]);
+    }
+    wait_until_alone(server.server, 0, SIZE_MAX);
+    echo_stop(&server);
+    free(clients);
+}
+
 static long argument(int argc, char **argv, int index, long otherwise)
 {
     return argc > index ? strtol(argv[index], NULL, 10) : otherwise;
@@ -748,12 +921,15 @@ int main(int argc, char **argv)
     make_counting_crypto();
     choose_peer_key();
     /* Before there are threads: the children of these tests go on in C, not only exec. */
+    EXPECT(atexit(kill_victim) == 0);
     test_killed_clients(kills);
     test_killed_servers(kills);
     test_hostile_connections(GOIPC_ENCRYPTION_OFF, hostile, quiet);
     test_hostile_connections(GOIPC_ENCRYPTION_REQUIRE, hostile, quiet);
     test_reconnects_are_flat(reconnects);
+    test_one_client_reconnects_flat(reconnects);
     test_idle_clients(clients);
+    test_talking_clients(hostile > 10000 ? clients : clients / 10);
     printf("ok %d checks\n", test_checks);
     return 0;
 }

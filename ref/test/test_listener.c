@@ -574,9 +574,8 @@ static int squat_and_greet(const char *name)
 /* How much a client says to a squatter that is `user`, and how it ends. */
 static int said_to(uid_t user, goipc_error *error)
 {
-    const goipc_client_config config = {.retry_interval_ms = 10,
-                                        .reconnect_off = true,
-                                        .options.encryption = GOIPC_ENCRYPTION_OFF};
+    const goipc_client_config config = {
+        .retry_interval_ms = 10, .reconnect_off = true, .options.encryption = GOIPC_ENCRYPTION_OFF};
     char name[64], path[108];
     goipc_client *client;
     goipc_message message;
