@@ -3,6 +3,7 @@
 
 - The two programs in README.md are byte for byte the files ref/example/echo_server.c and echo_client.c,
   build with the flags pkg-config would give, and talk to each other.
+- The same two are the EXAMPLES of goipc(3), and what EXAMPLES of goipc(1) shows runs and says what it is to say.
 - With --results, the table of results is what the last complete runs gave (--update brings it up to date), and what
   the table of platforms says of Windows is what the last run under Wine found.
 - Every `./dev COMMAND` that a document names exists; every folder in the table exists.
@@ -11,10 +12,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,11 @@ IMPLEMENTATIONS = {
     "goipc-tomcrypt": "the library with libtomcrypt, both roles",
     "golang-ipc-1.2.4": "golang-ipc 1.2.4, both roles",
 }
+COMMAND_LINE = ROOT / "build/release/ref/cli/goipc"
+COMMAND_PAGE = ROOT / "ref/doc/goipc.1"
+LIBRARY_PAGE = ROOT / "ref/doc/goipc.3"
+EXAMPLES = re.compile(r"(?<=^\.SH EXAMPLES\n)(.*?)(?=^\.SH )", re.DOTALL | re.MULTILINE)
+LITERAL = re.compile(r"^\.nf\n(.*?)^\.fi$", re.DOTALL | re.MULTILINE)
 RESULTS = re.compile(r"(<!-- results -->)\n(.*?)(<!-- end of results -->)", re.DOTALL)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"\./dev ([a-z][\w-]*)")
@@ -38,14 +46,35 @@ def without_licence(text: str) -> str:
     return re.sub(r"\A(?:/\* SPDX[^\n]*\*/\n)\n*", "", text).strip()
 
 
-def check_programs(text: str, tally: Tally) -> None:
-    shown = [without_licence(body) for language, body in BLOCK.findall(text) if language == "c"]
+def to_roff(text: str) -> str:
+    """Literal text for a manual page."""
+    return re.sub(r"^(?=[.'])", r"\\&", text.replace("\\", "\\e").replace("-", "\\-"), flags=re.MULTILINE)
+
+
+def from_roff(text: str) -> str:
+    return text.replace("\\&", "").replace("\\-", "-").replace("\\e", "\\")
+
+
+def page_examples(path: Path) -> list[str]:
+    """The literal blocks in the EXAMPLES of a manual page."""
+    found = EXAMPLES.search(path.read_text(encoding="utf-8"))
+    return [from_roff(body) for body in LITERAL.findall(found.group(1))] if found else []
+
+
+def readme_programs(text: str) -> list[str]:
+    return [body for language, body in BLOCK.findall(text) if language == "c"]
+
+
+def check_programs(where: str, sources: list[str], tally: Tally) -> None:
+    shown = [without_licence(source) for source in sources]
     for name, path in PROGRAMS.items():
         if not path.exists():
             tally.fail(name, f"{relative(path)} is not there")
         else:
             tally.check(
-                without_licence(path.read_text(encoding="utf-8")) in shown, name, "README.md shows another program"
+                without_licence(path.read_text(encoding="utf-8")) in shown,
+                f"{name} in {where}",
+                "shows another program (readme.py --update)",
             )
 
 
@@ -82,16 +111,15 @@ def build(name: str, source: str, folder: Path) -> Path | None:
     return program
 
 
-def check_run(text: str, tally: Tally) -> None:
+def check_run(where: str, sources: list[str], tally: Tally) -> None:
     """The programs as shown, under a name of this run, exchange a message."""
-    sources = [body for language, body in BLOCK.findall(text) if language == "c"]
     if len(sources) != len(PROGRAMS) or not ARCHIVE.exists():
-        tally.fail("run", "needs the two programs in README.md, and ./dev build release")
+        tally.fail(f"run {where}", "needs the two programs, and ./dev build release")
         return
     with tempfile.TemporaryDirectory(prefix="goipc-") as place:
         programs = [build(name, source, Path(place)) for name, source in zip(PROGRAMS, sources, strict=True)]
         for name, program in zip(PROGRAMS, programs, strict=True):
-            tally.check(program is not None, f"build {name}")
+            tally.check(program is not None, f"build {name} of {where}")
         if None in programs:
             return
         unique = f"readme-{os.getpid()}-{secrets.token_hex(4)}"
@@ -107,6 +135,38 @@ def check_run(text: str, tally: Tally) -> None:
             server.kill()
             server.communicate()
             Path(f"/tmp/{unique}.sock").unlink(missing_ok=True)
+
+
+def check_commands_of_page(tally: Tally) -> None:
+    """What goipc(1) shows, as one script of a shell, under a name of this run."""
+    unique = f"readme-{os.getpid()}-{secrets.token_hex(4)}"
+    shown = page_examples(COMMAND_PAGE)
+    if not shown or not COMMAND_LINE.exists():
+        tally.fail("goipc.1 examples", "needs its EXAMPLES, and ./dev build release")
+        return
+    script = re.sub(r"\bdemo\b", unique, "".join(shown))
+    with tempfile.TemporaryDirectory(prefix="goipc-") as place, open(f"{place}/said", "w+", encoding="utf-8") as said:
+        shell = subprocess.Popen(
+            ["sh", "-eu", "-c", f"{script}\nkill $!\nwait"],
+            cwd=place,
+            env={**os.environ, "PATH": f"{COMMAND_LINE.parent}:{os.environ['PATH']}"},
+            stdout=said,
+            start_new_session=True,
+        )
+        try:
+            code = shell.wait(timeout=60)
+            tally.check(code == 0, "goipc.1 examples", f"exit code {code}")
+        except subprocess.TimeoutExpired:
+            tally.fail("goipc.1 examples", "still running after 60 s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
+            Path(f"/tmp/{unique}.sock").unlink(missing_ok=True)
+        said.seek(0)
+        lines = said.read().splitlines()
+    for wanted in ("hello", 'type 5, 2 bytes of data "hi"'):
+        tally.check(any(line.endswith(wanted) for line in lines), f"goipc.1 says {wanted}", f"it printed {lines}")
 
 
 def judged(name: str) -> dict[str, int] | None:
@@ -185,7 +245,7 @@ def check_windows(tally: Tally) -> None:
 
 
 def update() -> None:
-    """Puts the two programs into the two C blocks of README.md, in this order, and the results into their table."""
+    """Puts the two programs into README.md and goipc(3), in this order, and the results into their table."""
     readme = ROOT / "README.md"
     sources = iter(PROGRAMS.values())
 
@@ -199,6 +259,12 @@ def update() -> None:
     if found is not None:
         text = RESULTS.sub(lambda match: f"{match.group(1)}\n\n{found}\n\n{match.group(3)}", text)
     readme.write_text(text, encoding="utf-8")
+    shown = "".join(
+        f".PP\n.IR {name} :\n.PP\n.nf\n{to_roff(without_licence(path.read_text(encoding='utf-8')))}\n.fi\n"
+        for name, path in PROGRAMS.items()
+    )
+    page = EXAMPLES.sub(lambda _: shown.removeprefix(".PP\n"), LIBRARY_PAGE.read_text(encoding="utf-8"))
+    LIBRARY_PAGE.write_text(page, encoding="utf-8")
 
 
 def main() -> int:
@@ -210,10 +276,12 @@ def main() -> int:
         check_windows(tally)
         return tally.finish()
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    check_programs(text, tally)
+    for where, sources in (("README.md", readme_programs(text)), ("goipc.3", page_examples(LIBRARY_PAGE))):
+        check_programs(where, sources, tally)
+        check_run(where, sources, tally)
+    check_commands_of_page(tally)
     check_commands(tally)
     check_folders(text, tally)
-    check_run(text, tally)
     return tally.finish()
 
 
