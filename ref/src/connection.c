@@ -702,7 +702,6 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         /* Late or interrupted is no failure here: it is queued, and later calls go on with it. */
         if (error == GOIPC_ERROR_OK && goipc_error_classify(pushed) > GOIPC_ERROR_CLASS_LOCAL) {
             error = pushed;
-            *taken = 0;
         }
     }
     goipci_lock_give(&connection->lock);

@@ -212,7 +212,7 @@ static void send_next(peer *self)
     const goipc_error error =
         goipci_connection_send(self->connection, &message, 1, GOIPC_NO_WAIT, false, &taken);
 
-    EXPECT(taken == (error == GOIPC_ERROR_OK ? 1 : 0));
+    EXPECT(taken == 1 || (taken == 0 && error != GOIPC_ERROR_OK));
     self->sent += taken;
     if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_WOULD_BLOCK) {
         /* What came before it is still to be read, and then its end. */

@@ -154,6 +154,13 @@ static void test_batches(goipc_encryption encryption)
 
         EXPECT(message_is(&message, outgoing[i].type, &numbers[i], outgoing[i].data_size));
     }
+    /* Handed over is not delivered: whoever sent them again might send them twice. */
+    outgoing[2].type = 3;
+    goipc_client_close(pair.client);
+    pair.client = NULL;
+    EXPECT(goipc_server_write_batch(pair.server, pair.id, outgoing, 3, &taken) ==
+           GOIPC_ERROR_DISCONNECTED);
+    EXPECT(taken == 3);
     pair_close(&pair);
     free(outgoing);
     free(numbers);
