@@ -57,8 +57,9 @@
  *              written.
  * count        How many messages: written by a read, given to a write.
  * to           A client's id from a message, or GOIPC_CLIENT_ALL.
- * taken        How many were handed over, also on failure. Where the connection has ended (a PEER or
- *              SYSTEM error), what became of those is not known, as of any that were on their way.
+ * taken        How many were handed over, also on failure. Where the connection has ended (a PEER
+ *              or SYSTEM error), what became of those is not known, as of any that were on their
+ *              way.
  * type         1 to 2^32 - 1, the sender's own numbers.
  * data         `data_size` bytes, borrowed for the call; NULL is allowed where there are none.
  * data_size    Bytes of message data, without type and framing.
