@@ -189,7 +189,10 @@ class Tree:
         )
         if not report.exists():
             raise RuntimeError((done.stdout + done.stderr).strip()[-800:] or f"exit {done.returncode}")
-        return json.loads(report.read_text(encoding="utf-8"))["cases"]
+        document = json.loads(report.read_text(encoding="utf-8"))
+        if document["run"].get("fault"):
+            raise RuntimeError(document["run"]["fault"])
+        return document["cases"]
 
 
 def lenient_outcomes(tree: Tree) -> dict[str, list[str]]:
