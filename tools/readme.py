@@ -165,7 +165,7 @@ def check_commands_of_page(tally: Tally) -> None:
             Path(f"/tmp/{unique}.sock").unlink(missing_ok=True)
         said.seek(0)
         lines = said.read().splitlines()
-    for wanted in ("hello", 'type 5, 2 bytes of data "hi"'):
+    for wanted in ("hello", "HELLO: version 2, plain (0)", 'type 5, 2 bytes of data "hi"'):
         tally.check(any(line.endswith(wanted) for line in lines), f"goipc.1 says {wanted}", f"it printed {lines}")
 
 
