@@ -339,7 +339,7 @@ def test_one_that_came_out_badly_is_looked_for_again(monkeypatch):
 
 
 def test_openings_and_bad_handshakes_come_up_evenly_and_often(monkeypatch):
-    _, launched, _, _ = searched(monkeypatch, {}, examples=240)
+    _, launched, _, _ = searched(monkeypatch, {}, examples=300)
     first = [one.performed[0].fault for one in launched if one.performed and one.performed[0].kind == "bad-handshake"]
     faults = ops.BadHandshake.FAULTS + ops.BadHandshake.KEY_FAULTS
     assert len(first) > len(launched) // 5

@@ -6,9 +6,9 @@
 bench_count runs with two message counts, under callgrind for instructions and calls of the memory
 allocator, under strace for system calls; the difference of the two, by message, is held against
 guard.toml. Only instructions of the library itself count: those of libc and of the ciphers depend on
-what is installed; of libc's copying and filling the bytes count instead. System calls and allocations are allowed a hundredth of one, instructions a few per
-cent. --record writes the figures of this run as the new bounds: for a change that is worth its
-price, and for one that made things cheaper.
+what is installed; of libc's copying and filling the bytes count instead. System calls and allocations
+are allowed a hundredth of one, instructions a few per cent. --record writes the figures of this run as
+the new bounds: for a change that is worth its price, and for one that made things cheaper.
 """
 
 from __future__ import annotations
