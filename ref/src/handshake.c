@@ -275,17 +275,18 @@ typedef struct message_row {
 
 static const message_row rows[] = {
     [GOIPCI_STEP_HELLO] = {GOIPC_ROLE_SERVER, false, GOIPC_HELLO_SIZE, GOIPC_HELLO_SIZE, send_hello,
-                           receive_hello},
+                           receive_hello, NULL},
     [GOIPCI_STEP_HELLO_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
-                                 send_hello_reply, receive_hello_reply},
+                                 send_hello_reply, receive_hello_reply, NULL},
     [GOIPCI_STEP_SERVER_KEY] = {GOIPC_ROLE_SERVER, true, 0, GOIPC_P384_PUBLIC_SIZE, send_server_key,
                                 receive_server_key, prepare_for_server_key},
     [GOIPCI_STEP_CLIENT_KEY] = {GOIPC_ROLE_CLIENT, true, 0, GOIPC_P384_PUBLIC_SIZE, send_client_key,
-                                receive_client_key},
+                                receive_client_key, NULL},
     [GOIPCI_STEP_LIMIT] = {GOIPC_ROLE_SERVER, false, GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN,
-                           GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_SEALED, send_limit, receive_limit},
+                           GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_SEALED, send_limit, receive_limit,
+                           NULL},
     [GOIPCI_STEP_LIMIT_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
-                                 send_limit_reply, receive_limit_reply},
+                                 send_limit_reply, receive_limit_reply, NULL},
 };
 
 _Static_assert(sizeof rows / sizeof rows[0] == GOIPCI_STEP_FRAMES, "a row for every step");

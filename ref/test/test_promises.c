@@ -8,6 +8,8 @@
 
 #include "endpoint_pair.h"
 
+#include <fcntl.h>
+
 /* --- pauses between attempts ------------------------------------------------------------------ */
 
 enum { PAUSE_FIRST_MS = 2, PAUSE_LONGEST_MS = 100, GROWTH_COUNT = 12, DIFFERENCE_COUNT = 100 };
@@ -24,9 +26,10 @@ typedef struct refused {
 static int raw_listen(const char *path)
 {
     const struct sockaddr_un address = raw_address(path);
-    const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
 
     EXPECT(descriptor >= 0);
+    EXPECT(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0);
     EXPECT(bind(descriptor, (const struct sockaddr *)&address, sizeof address) == 0);
     EXPECT(listen(descriptor, 4) == 0);
     return descriptor;
