@@ -27,6 +27,7 @@ from .performer import Finding, Performer
 from .profiles import CONFIRMATIONS, Profile
 
 FINDINGS_MAX = 16  # then there is enough to mend first
+AT_ONCE_MAX = 50  # examples with one seed of Hypothesis, which after a while mostly changes what it drew before
 HURRY = 3  # so much less patience where many sessions are expected to fail
 SIMPLER_MAX = 120  # performances in which the operations that are left are made simpler
 
@@ -359,7 +360,7 @@ def search(
             run_state_machine_as_test(  # type: ignore[no-untyped-call]
                 seeded(number)(machine_for(session)),
                 settings=settings(
-                    max_examples=max(1, profile.examples - count),
+                    max_examples=min(AT_ONCE_MAX, max(1, profile.examples - count)),
                     stateful_step_count=profile.steps,
                     deadline=None,
                     database=None,
@@ -370,7 +371,9 @@ def search(
                     suppress_health_check=list(HealthCheck),
                 ),
             )
-            break  # it has drawn all that it wanted and found nothing more
+            if count == before:
+                break  # there is nothing else to draw
+            continue
         except (Finding, Flaky, HypothesisException, BaseExceptionGroup) as error:
             if session.failing is None or session.finding is None:
                 # What ends a session may change as the search learns, which Hypothesis takes for flakiness.
