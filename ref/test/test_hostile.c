@@ -508,7 +508,8 @@ static void test_hostile_connections(goipc_encryption encryption, long count, in
     pthread_join(thread, NULL);
     ask(well);
     steps = steps_begun - steps_before;
-    pace = (double)(well->waited.count / PACE_MESSAGES) + (now_ms() - begun_ms) / (double)PACE_MS;
+    pace = (double)well->waited.count / (double)PACE_MESSAGES +
+           (now_ms() - begun_ms) / (double)PACE_MS;
     wait_until_alone(server.server, 1, descriptors);
     goipc_server_counters(server.server, &counters);
     printf("%ld hostile connections (%s): %llu echoes in p50 %.3f, p99 %.3f, p99.9 %.3f ms (quiet "

@@ -522,12 +522,13 @@ static void test_interrupted_sending(bool by_server, bool flushes, bool corked)
 {
     const goipc_options options = {.encryption = GOIPC_ENCRYPTION_OFF,
                                    .write_timeout_ms = GOIPC_FOREVER};
+    const goipc_server_config server_config = {.options = options};
+    const goipc_client_config client_config = {.options = options};
     waiting self = {.by_server = by_server, .flushes = flushes};
     pthread_t thread;
     uint64_t calls;
 
-    pair_start(&self.pair, (goipc_server_config){.options = options},
-               (goipc_client_config){.options = options});
+    pair_start(&self.pair, server_config, client_config);
     if (corked && by_server) {
         goipc_server_cork(self.pair.server);
     } else if (corked) {
