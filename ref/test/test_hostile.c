@@ -765,7 +765,7 @@ static void test_killed_servers(long count)
     test_path(test_name(name), path);
     EXPECT(goipc_client_start(name, &config, &client) == GOIPC_ERROR_OK);
     for (long i = 0; i <= count; i++) { /* and one more, which has to answer */
-        const double limit = now_ms() + PATIENCE_MS;
+        const double limit = now_ms() + (double)PATIENCE_MS;
         const long answers = seen.answers;
         const double delay =
             (double)((random = random * 1103515245u + 12345u) / 65536 % 20000) / 1e3;
