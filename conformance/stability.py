@@ -48,9 +48,10 @@ def ask(options: argparse.Namespace, words: list[str], report: Path) -> dict:
     done = subprocess.run(
         [*command, "--", *words], env=environment, capture_output=True, text=True, errors="replace", check=False
     )
-    if not report.exists():
+    document = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
+    if document is None or document["run"]["fault"]:
         raise SystemExit(f"the suite could not run: {(done.stderr or done.stdout).strip()[-400:]}")
-    return json.loads(report.read_text(encoding="utf-8"))
+    return document
 
 
 def word_for(case: dict) -> str:
