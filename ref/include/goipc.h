@@ -32,8 +32,9 @@
  *            (input, input_commit, input_end, next_event) and its sending half (send, output,
  *            output_consume) may be used by one thread each. An endpoint: one reading thread and
  *            any number of writing threads at once; `_interrupt` from anywhere, also from a signal
- *            handler; `_close` from any thread while others are inside calls (they return
- *            GOIPC_ERROR_CLOSED before it frees), but nothing may be called once it has returned.
+ *            handler; `_close` from any thread while others are inside calls (it frees when they
+ *            have returned, with GOIPC_ERROR_CLOSED unless they only look), but nothing may be
+ *            called once it has returned.
  * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
  *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
  *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent,
@@ -729,7 +730,8 @@ GOIPC_API int goipc_server_system_error(goipc_server *server);
  * timeout 0 until WOULD_BLOCK before waiting for it. */
 GOIPC_API intptr_t goipc_server_poll_fd(goipc_server *server);
 /* How many milliseconds to wait for that descriptor at most; GOIPC_FOREVER: no timer runs, 0: there
- * is work left, since a read with timeout 0 does one step of one handshake at most. */
+ * is work left, since a read with timeout 0 does one step of one handshake at most. For the thread
+ * that reads. */
 GOIPC_API int32_t goipc_server_poll_timeout_ms(goipc_server *server);
 
 /* Makes every call that waits on this endpoint, now and from now on, return INTERRUPTED, until

@@ -905,7 +905,7 @@ goipc_error goipc_client_write(goipc_client *client, uint32_t type, const void *
 
 void goipc_client_cork(goipc_client *client)
 {
-    atomic_store(&client->endpoint.corked, true);
+    goipci_endpoint_cork(&client->endpoint);
 }
 
 goipc_error goipc_client_flush(goipc_client *client, int32_t timeout_ms)
@@ -928,10 +928,13 @@ goipc_error goipc_client_flush(goipc_client *client, int32_t timeout_ms)
 
 goipc_status goipc_client_status(goipc_client *client)
 {
-    if (atomic_load(&client->endpoint.closing)) {
-        return GOIPC_STATUS_CLOSED;
-    }
-    return (goipc_status)atomic_load(&client->status);
+    goipc_status status;
+
+    goipci_endpoint_enter_look(&client->endpoint);
+    status = atomic_load(&client->endpoint.closing) ? GOIPC_STATUS_CLOSED
+                                                    : (goipc_status)atomic_load(&client->status);
+    goipci_endpoint_exit(&client->endpoint);
+    return status;
 }
 
 uint32_t goipc_client_send_size_max(goipc_client *client)
@@ -982,15 +985,19 @@ int goipc_client_system_error(goipc_client *client)
 
 intptr_t goipc_client_poll_fd(goipc_client *client)
 {
-    return goipci_poller_descriptor(client->endpoint.poller);
+    return goipci_endpoint_poll_fd(&client->endpoint);
 }
 
 int32_t goipc_client_poll_timeout_ms(goipc_client *client)
 {
-    if (atomic_load(&client->change_count) > 0) {
-        return 0;
+    int32_t timeout_ms = 0;
+
+    goipci_endpoint_enter_look(&client->endpoint);
+    if (atomic_load(&client->change_count) == 0) {
+        timeout_ms = goipci_deadline_left(atomic_load(&client->wake_at_ms));
     }
-    return goipci_deadline_left(atomic_load(&client->wake_at_ms));
+    goipci_endpoint_exit(&client->endpoint);
+    return timeout_ms;
 }
 
 void goipc_client_interrupt(goipc_client *client)
@@ -1010,6 +1017,9 @@ static void finish_leaving(goipc_client *client)
     const int64_t deadline_ms = goipci_deadline_after(client->endpoint.options.close_timeout_ms);
 
     return_lent(client);
+    goipci_lock_take(&client->endpoint.lock);
+    client->open = NULL; /* for those who look */
+    goipci_lock_give(&client->endpoint.lock);
     if (client->connection != NULL) {
         goipci_connection_leave(client->connection, GOIPC_ERROR_CLOSED, deadline_ms);
         goipci_list_append(&client->leaving, client->connection);
@@ -1064,5 +1074,6 @@ void goipc_client_close(goipc_client *client)
     goipci_endpoint_evict(&client->endpoint);
     goipci_poller_resume(client->endpoint.poller);
     finish_leaving(client);
+    goipci_endpoint_evict(&client->endpoint);
     release_client(client);
 }

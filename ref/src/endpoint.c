@@ -76,6 +76,7 @@ void goipci_endpoint_get_counters(goipci_endpoint *endpoint, goipc_counters *cou
 {
     goipci_counters *own = &endpoint->counters;
 
+    goipci_endpoint_enter_look(endpoint);
     *counters = (goipc_counters){
         .messages_in = load(&own->messages_in),
         .messages_out = load(&own->messages_out),
@@ -85,6 +86,7 @@ void goipci_endpoint_get_counters(goipci_endpoint *endpoint, goipc_counters *cou
         .refusals = load(&own->refusals),
         .failures = load(&own->failures),
     };
+    goipci_endpoint_exit(endpoint);
 }
 
 /* --- birth and death -------------------------------------------------------------------------- */
@@ -426,18 +428,40 @@ void goipci_endpoint_interrupt(goipci_endpoint *endpoint)
     atomic_fetch_sub(&endpoint->inside, 1);
 }
 
-void goipci_endpoint_resume(goipci_endpoint *endpoint)
+static void end_interrupt(goipci_endpoint *endpoint)
 {
-    if (goipci_endpoint_check_process(endpoint) != GOIPC_ERROR_OK ||
-        atomic_load(&endpoint->closing)) {
-        return; /* the interrupt is the parent's, or the closing thread's now */
-    }
     atomic_store(&endpoint->interrupted, false);
     goipci_poller_resume(endpoint->poller);
     /* An interrupt that came in between has set the flag again, or both; closing likewise. */
     if (atomic_load(&endpoint->interrupted) || atomic_load(&endpoint->closing)) {
         goipci_poller_interrupt(endpoint->poller);
     }
+}
+
+void goipci_endpoint_resume(goipci_endpoint *endpoint)
+{
+    /* In a child the interrupt is the parent's, and after a close the closing thread's. */
+    if (goipci_endpoint_enter(endpoint) == GOIPC_ERROR_OK) {
+        end_interrupt(endpoint);
+        goipci_endpoint_exit(endpoint);
+    }
+}
+
+void goipci_endpoint_cork(goipci_endpoint *endpoint)
+{
+    goipci_endpoint_enter_look(endpoint);
+    atomic_store(&endpoint->corked, true);
+    goipci_endpoint_exit(endpoint);
+}
+
+intptr_t goipci_endpoint_poll_fd(goipci_endpoint *endpoint)
+{
+    intptr_t descriptor;
+
+    goipci_endpoint_enter_look(endpoint);
+    descriptor = goipci_poller_descriptor(endpoint->poller);
+    goipci_endpoint_exit(endpoint);
+    return descriptor;
 }
 
 /* --- deadlines -------------------------------------------------------------------------------- */

@@ -90,7 +90,8 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
                                       int32_t timeout_ms);
 /* Around calls that only look: they always work, but keep a closing thread waiting. */
 void goipci_endpoint_enter_look(goipci_endpoint *endpoint);
-/* Makes everybody leave, and returns when they have. */
+/* Makes everybody leave, and returns when they have. Whoever looks may still come: nothing that
+ * they look at is freed before a second call. */
 void goipci_endpoint_evict(goipci_endpoint *endpoint);
 
 /* goipci_poller_wait for the driving thread, after spinning if the options say so. */
@@ -103,6 +104,8 @@ GOIPC_MUST_USE goipc_error goipci_endpoint_check_process(const goipci_endpoint *
 
 void goipci_endpoint_interrupt(goipci_endpoint *endpoint);
 void goipci_endpoint_resume(goipci_endpoint *endpoint);
+void goipci_endpoint_cork(goipci_endpoint *endpoint);
+intptr_t goipci_endpoint_poll_fd(goipci_endpoint *endpoint);
 
 /* Remembers a failure and tells the log. Returns `error`. */
 goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,

@@ -1173,7 +1173,7 @@ goipc_error goipc_server_write(goipc_server *server, goipc_client_id to, uint32_
 
 void goipc_server_cork(goipc_server *server)
 {
-    atomic_store(&server->endpoint.corked, true);
+    goipci_endpoint_cork(&server->endpoint);
 }
 
 goipc_error goipc_server_flush(goipc_server *server, int32_t timeout_ms)
@@ -1236,15 +1236,24 @@ goipc_error goipc_server_credentials(goipc_server *server, goipc_client_id clien
 
 goipc_status goipc_server_status(goipc_server *server)
 {
-    if (atomic_load(&server->endpoint.closing)) {
-        return GOIPC_STATUS_CLOSED;
-    }
-    return atomic_load(&server->client_count) > 0 ? GOIPC_STATUS_CONNECTED : GOIPC_STATUS_LISTENING;
+    goipc_status status;
+
+    goipci_endpoint_enter_look(&server->endpoint);
+    status =
+        atomic_load(&server->client_count) > 0 ? GOIPC_STATUS_CONNECTED : GOIPC_STATUS_LISTENING;
+    status = atomic_load(&server->endpoint.closing) ? GOIPC_STATUS_CLOSED : status;
+    goipci_endpoint_exit(&server->endpoint);
+    return status;
 }
 
 size_t goipc_server_client_count(goipc_server *server)
 {
-    return atomic_load(&server->client_count);
+    size_t count;
+
+    goipci_endpoint_enter_look(&server->endpoint);
+    count = atomic_load(&server->client_count);
+    goipci_endpoint_exit(&server->endpoint);
+    return count;
 }
 
 void goipc_server_counters(goipc_server *server, goipc_counters *counters)
@@ -1267,12 +1276,20 @@ int goipc_server_system_error(goipc_server *server)
 
 intptr_t goipc_server_poll_fd(goipc_server *server)
 {
-    return goipci_poller_descriptor(server->endpoint.poller);
+    return goipci_endpoint_poll_fd(&server->endpoint);
 }
 
 int32_t goipc_server_poll_timeout_ms(goipc_server *server)
 {
-    return has_work(server) ? 0 : goipci_deadline_left(next_deadline(server));
+    int32_t timeout_ms = 0;
+
+    goipci_endpoint_enter_look(&server->endpoint);
+    /* Once it is closing, the lists are the closing thread's. */
+    if (!atomic_load(&server->endpoint.closing) && !has_work(server)) {
+        timeout_ms = goipci_deadline_left(next_deadline(server));
+    }
+    goipci_endpoint_exit(&server->endpoint);
+    return timeout_ms;
 }
 
 void goipc_server_interrupt(goipc_server *server)
@@ -1298,12 +1315,15 @@ static void let_all_go(goipc_server *server)
         goipci_list_remove(&server->handshaking, connection);
         goipci_list_append(&server->leaving, connection);
     }
+    goipci_lock_take(&server->endpoint.lock); /* others may be looking at the table */
     while (server->clients.first != NULL) {
         goipci_connection *connection = server->clients.first;
 
+        take_from_table(server, connection->id);
         goipci_list_remove(&server->clients, connection);
         goipci_list_append(&server->leaving, connection);
     }
+    goipci_lock_give(&server->endpoint.lock);
     for (goipci_connection *at = server->leaving.first; at != NULL;
          at = at->links[GOIPCI_LIST_PHASE].next) {
         if (at->phase < GOIPCI_PHASE_FLUSHING) {
@@ -1390,5 +1410,6 @@ void goipc_server_close(goipc_server *server)
     goipci_listener_close(server->listener, true);
     let_all_go(server);
     finish_leaving(server);
+    goipci_endpoint_evict(&server->endpoint);
     release_server(server);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: one thread reads while others write, interrupt and close the same endpoint. Method: as many
  * threads as the header allows, each message numbered by its writer; ThreadSanitizer watches. */
+#include "connection.h"
 #include "endpoint_pair.h"
 
 #include <signal.h>
@@ -521,6 +522,143 @@ static void test_clients_come_and_go(void)
     goipc_server_close(all.pair.server);
 }
 
+/* --- looks while another thread closes -------------------------------------------------------- */
+
+enum { LOOKER_COUNT = 2, LOOKED_AT_COUNT = 2 };
+
+/* The endpoint that is closed, and its peers. */
+typedef struct looked_at {
+    goipc_server *server;
+    goipc_client *client;
+    goipc_client_id ids[LOOKED_AT_COUNT];
+    _Atomic int connections_left; /* released before close waits for the lookers; below 0: never */
+    _Atomic bool may_stop;
+    _Atomic int stopped;
+} looked_at;
+
+static void look_at_server(const looked_at *all)
+{
+    goipc_counters counters;
+    goipc_credentials credentials;
+    goipc_failure failure;
+
+    (void)goipc_server_status(all->server);
+    (void)goipc_server_client_count(all->server);
+    goipc_server_counters(all->server, &counters);
+    goipc_server_failure(all->server, &failure);
+    (void)goipc_server_poll_fd(all->server);
+    (void)goipc_server_poll_timeout_ms(all->server);
+    goipc_server_cork(all->server);
+    goipc_server_resume(all->server);
+    for (size_t i = 0; i < LOOKED_AT_COUNT; i++) {
+        (void)!goipc_server_credentials(all->server, all->ids[i], &credentials);
+    }
+}
+
+static void look_at_client(const looked_at *all)
+{
+    goipc_counters counters;
+    goipc_failure failure;
+
+    (void)goipc_client_status(all->client);
+    (void)goipc_client_send_size_max(all->client);
+    (void)goipc_client_is_encrypted(all->client);
+    goipc_client_counters(all->client, &counters);
+    goipc_client_failure(all->client, &failure);
+    (void)goipc_client_poll_fd(all->client);
+    (void)goipc_client_poll_timeout_ms(all->client);
+    goipc_client_cork(all->client);
+    goipc_client_resume(all->client);
+}
+
+/* Once more after it may stop: that is when connections have been freed. */
+static void *look_on(void *context)
+{
+    looked_at *all = context;
+    bool is_last;
+
+    do {
+        is_last = all->may_stop;
+        if (all->server != NULL) {
+            look_at_server(all);
+        } else {
+            look_at_client(all);
+        }
+    } while (!is_last);
+    all->stopped++;
+    return NULL;
+}
+
+static void *allocate_any(void *context, size_t size)
+{
+    (void)context;
+    return malloc(size);
+}
+
+/* Holds the closing thread up, in the middle of its work, until nobody looks any more. */
+static void release_when_looked(void *context, void *memory, size_t size)
+{
+    looked_at *all = context;
+
+    if (size == sizeof(goipci_connection) && --all->connections_left == 0) {
+        all->may_stop = true;
+        while (all->stopped < LOOKER_COUNT) {
+            (void)!poll(NULL, 0, 1);
+        }
+    }
+    free(memory);
+}
+
+static void close_while_looked_at(looked_at *all, int connection_count)
+{
+    pthread_t lookers[LOOKER_COUNT];
+
+    all->connections_left = connection_count;
+    for (size_t i = 0; i < LOOKER_COUNT; i++) {
+        EXPECT(pthread_create(&lookers[i], NULL, look_on, all) == 0);
+    }
+    if (all->server != NULL) {
+        goipc_server_close(all->server);
+    } else {
+        goipc_client_close(all->client);
+    }
+    EXPECT(all->stopped == LOOKER_COUNT);
+    for (size_t i = 0; i < LOOKER_COUNT; i++) {
+        EXPECT(pthread_join(lookers[i], NULL) == 0);
+    }
+}
+
+static void test_close_while_others_look(bool at_server)
+{
+    looked_at all = {.connections_left = -1};
+    const goipc_allocator allocator = {&all, allocate_any, release_when_looked};
+    goipc_server_config server_config = {.clients_max = LOOKED_AT_COUNT};
+    goipc_client_config client_config = {.timeout_ms = 0};
+    test_pair pairs[LOOKED_AT_COUNT];
+
+    server_config.options.close_timeout_ms = 10; /* nobody reads at the other end */
+    client_config.options.close_timeout_ms = 10;
+    server_config.options.allocator = at_server ? &allocator : NULL;
+    client_config.options.allocator = at_server ? NULL : &allocator;
+    pair_start(&pairs[0], server_config, client_config);
+    pairs[1] = pairs[0];
+    if (at_server) {
+        EXPECT(goipc_client_start(pairs[1].name, &client_config, &pairs[1].client) ==
+               GOIPC_ERROR_OK);
+        pair_connect(&pairs[1]);
+        all.server = pairs[0].server;
+        all.ids[0] = pairs[0].id;
+        all.ids[1] = pairs[1].id;
+        close_while_looked_at(&all, LOOKED_AT_COUNT);
+        goipc_client_close(pairs[1].client);
+        goipc_client_close(pairs[0].client);
+    } else {
+        all.client = pairs[0].client;
+        close_while_looked_at(&all, 1);
+        goipc_server_close(pairs[0].server);
+    }
+}
+
 int main(void)
 {
     test_full_duplex(GOIPC_ENCRYPTION_REQUIRE);
@@ -535,6 +673,8 @@ int main(void)
     test_close_ends_calls();
     test_close_while_dialling();
     test_second_reader_is_told();
+    test_close_while_others_look(true);
+    test_close_while_others_look(false);
     test_clients_come_and_go();
     printf("ok %d checks\n", test_checks);
     return 0;
