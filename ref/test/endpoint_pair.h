@@ -7,6 +7,7 @@
 #include "goipc.h"
 #include "test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <poll.h>
@@ -234,6 +235,22 @@ static inline void test_let_wait(size_t wanted)
         globfree(&tasks);
         EXPECT(test_clock_ms() < until);
     } while (test_can_see_waiting() && (!all_sleep || count != before));
+}
+
+/* How many entries a folder has; 0 too where it does not exist, as /proc on some systems. */
+static inline size_t test_count_entries(const char *path)
+{
+    DIR *listing = opendir(path);
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while (listing != NULL && (entry = readdir(listing)) != NULL) {
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 ? 1 : 0;
+    }
+    if (listing != NULL) {
+        closedir(listing);
+    }
+    return count;
 }
 
 /* --- a raw peer ------------------------------------------------------------------------------- */

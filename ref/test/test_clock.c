@@ -7,7 +7,6 @@
 
 #include "endpoint_pair.h"
 
-#include <dirent.h>
 #include <sched.h>
 
 enum { HOUR_S = 3600 };
@@ -46,19 +45,6 @@ static int64_t real_clock_ms(void)
 
     EXPECT(__real_clock_gettime(CLOCK_MONOTONIC, &real) == 0);
     return (int64_t)real.tv_sec * 1000 + real.tv_nsec / 1000000;
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    EXPECT(folder != NULL);
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    closedir(folder);
-    return count;
 }
 
 static bool is_survivable(goipc_error error)
@@ -128,7 +114,7 @@ static void live(goipc_encryption encryption)
 
 static void test_an_hour_later_at_each_look(goipc_encryption encryption, long stride)
 {
-    const size_t descriptors = count_descriptors();
+    const size_t descriptors = test_count_entries("/proc/self/fd");
     long runs = 0;
     bool leapt;
 
@@ -137,7 +123,7 @@ static void test_an_hour_later_at_each_look(goipc_encryption encryption, long st
         now.leap_at = 1 + runs++ * stride;
         live(encryption);
         leapt = now.hours == 1;
-        EXPECT(count_descriptors() == descriptors);
+        EXPECT(test_count_entries("/proc/self/fd") == descriptors);
     } while (leapt);
     memset(&now, 0, sizeof now);
     printf("%ld lives with a leap\n", runs - 1);

@@ -140,19 +140,6 @@ ssize_t __wrap_sendmsg(int s, const struct msghdr *m, int f)
 
 /* --- what is counted -------------------------------------------------------------------------- */
 
-static size_t count_descriptors(void)
-{
-    DIR *listing = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    EXPECT(listing != NULL);
-    while (readdir(listing) != NULL) {
-        count++;
-    }
-    closedir(listing);
-    return count;
-}
-
 static struct {
     long at; /* 0: none fails */
     long count;
@@ -442,12 +429,12 @@ static void live_as_crowd(size_t size)
 static void expect_clean(size_t descriptors)
 {
     EXPECT(allocation.live == 0);
-    EXPECT(count_descriptors() == descriptors);
+    EXPECT(test_count_entries("/proc/self/fd") == descriptors);
 }
 
 static void test_each_system_call(goipc_encryption encryption, int error, bool poor_system)
 {
-    const size_t descriptors = count_descriptors();
+    const size_t descriptors = test_count_entries("/proc/self/fd");
     long runs = 0;
 
     do {
@@ -465,7 +452,7 @@ static void test_each_system_call(goipc_encryption encryption, int error, bool p
 
 static void test_each_allocation(goipc_encryption encryption)
 {
-    const size_t descriptors = count_descriptors();
+    const size_t descriptors = test_count_entries("/proc/self/fd");
     long runs = 0;
 
     do {
@@ -481,7 +468,7 @@ static void test_each_allocation(goipc_encryption encryption)
 static void test_each_allocation_for_a_crowd(void)
 {
     const size_t size = (size_t)test_amount("bytes for each of a crowd", 300000, 20000);
-    const size_t descriptors = count_descriptors();
+    const size_t descriptors = test_count_entries("/proc/self/fd");
     long runs = 0;
 
     do {

@@ -10,7 +10,6 @@
 
 #include "endpoint_pair.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -28,21 +27,6 @@ enum { TEST_INSTRUMENTED = 0 };
 #else
 enum { TEST_INSTRUMENTED = 0 };
 #endif
-
-static size_t count_entries(const char *path)
-{
-    DIR *listing = opendir(path);
-    size_t count = 0;
-
-    if (listing == NULL) {
-        return 0; /* no /proc here */
-    }
-    while (readdir(listing) != NULL) {
-        count++;
-    }
-    closedir(listing);
-    return count;
-}
 
 static long resident_kib(void)
 {
@@ -441,7 +425,7 @@ static void wait_until_alone(goipc_server *server, size_t clients, size_t descri
     const int64_t until = test_clock_ms() + PATIENCE_MS;
 
     while (goipc_server_client_count(server) > clients ||
-           count_entries("/proc/self/fd") > descriptors) {
+           test_count_entries("/proc/self/fd") > descriptors) {
         EXPECT(test_clock_ms() < until);
         (void)!poll(NULL, 0, 5);
     }
@@ -498,7 +482,7 @@ static void test_hostile_connections(goipc_encryption encryption, long count, in
     well = good_start(server.name, &client_config, quiet_count);
     quiet_ms = times_quantile(&well->waited, 0.99);
     well->waited = (times){.count = 0};
-    descriptors = count_entries("/proc/self/fd");
+    descriptors = test_count_entries("/proc/self/fd");
     before_kib = resident_kib();
     steps_before = steps_begun;
     begun_ms = now_ms();
@@ -544,8 +528,8 @@ static void test_reconnects_are_flat(long count)
     for (long i = 0; i < count; i++) {
         if (i == count / 10) {
             wait_until_alone(server.server, 0, SIZE_MAX);
-            descriptors = count_entries("/proc/self/fd");
-            threads = count_entries("/proc/self/task");
+            descriptors = test_count_entries("/proc/self/fd");
+            threads = test_count_entries("/proc/self/task");
             before_kib = resident_kib();
         }
         good_close(good_start(server.name, &client_config, 0));
@@ -553,7 +537,7 @@ static void test_reconnects_are_flat(long count)
     wait_until_alone(server.server, 0, descriptors);
     printf("%ld reconnects: resident %+ld KiB after the first tenth\n", count,
            resident_kib() - before_kib);
-    EXPECT(count_entries("/proc/self/task") == threads);
+    EXPECT(test_count_entries("/proc/self/task") == threads);
     EXPECT(resident_kib() - before_kib < 8 * 1024 || TEST_INSTRUMENTED ||
            test_leaves_out("memory"));
     echo_stop(&server);

@@ -8,7 +8,6 @@
 #include "endpoint_pair.h"
 #include "transport.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -145,20 +144,6 @@ int __wrap_flock(int descriptor, int operation)
 
 /* --- what came of it -------------------------------------------------------------------------- */
 
-static size_t count_entries(void)
-{
-    DIR *listing = opendir(directory);
-    size_t count = 0;
-    struct dirent *entry;
-
-    EXPECT(listing != NULL);
-    while ((entry = readdir(listing)) != NULL) {
-        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 ? 1 : 0;
-    }
-    closedir(listing);
-    return count;
-}
-
 /* Whether a connection to the path comes out at this listening socket. */
 static bool answers_at_path(int listener)
 {
@@ -214,7 +199,7 @@ static void leave_scene(void)
         close(now.third_socket);
     }
     EXPECT(unlink(path) == 0);
-    EXPECT(count_entries() == 0);
+    EXPECT(test_count_entries(directory) == 0);
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -235,7 +220,7 @@ static void test_live_server_is_moved_aside(void)
         EXPECT(open_at_path(planned, &listener, &live, &failure) == GOIPC_ERROR_ADDRESS_IN_USE);
         EXPECT(live != NULL);
         live->functions->close(live);
-        EXPECT(count_entries() == 1);
+        EXPECT(test_count_entries(directory) == 1);
         EXPECT(answers_at_path(planned.third ? now.third_socket : now.intruder_socket));
         leave_scene();
     }
@@ -251,7 +236,7 @@ static void test_file_is_moved_aside(void)
         goipc_failure failure;
 
         EXPECT(open_at_path(planned, &listener, &live, &failure) == GOIPC_ERROR_PATH_BLOCKED);
-        EXPECT(live == NULL && count_entries() == 1 && is_precious());
+        EXPECT(live == NULL && test_count_entries(directory) == 1 && is_precious());
         leave_scene();
     }
 }
@@ -280,7 +265,7 @@ static void test_no_way_back(void)
             live->functions->close(live);
         }
         EXPECT(!rows[i].third || answers_at_path(now.third_socket));
-        EXPECT(count_entries() == (rows[i].third ? 2u : 1u));
+        EXPECT(test_count_entries(directory) == (rows[i].third ? 2u : 1u));
         aside = strstr(failure.text, "it is now ");
         EXPECT(aside != NULL);
         aside += strlen("it is now ");
@@ -313,13 +298,13 @@ static void test_name_is_taken(void)
         int dialled;
 
         EXPECT(open_at_path(rows[i], &listener, &live, &failure) == GOIPC_ERROR_OK);
-        EXPECT(live == NULL && count_entries() == 1);
+        EXPECT(live == NULL && test_count_entries(directory) == 1);
         EXPECT(now.was_locked == (rows[i].lock_error == 0));
         dialled = raw_try_connect(path);
         EXPECT(dialled >= 0);
         close(dialled);
         goipci_listener_close(listener, true);
-        EXPECT(count_entries() == 0);
+        EXPECT(test_count_entries(directory) == 0);
     }
 }
 
