@@ -27,9 +27,8 @@
  *
  * close() removes the name only while it still leads to the inode that we made.
  */
-#define _XOPEN_SOURCE 700
 #define _DARWIN_C_SOURCE
-#define _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* flock, too; _XOPEN_SOURCE beside it would hide that on FreeBSD */
 
 #include "socket.h"
 
