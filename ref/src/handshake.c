@@ -184,13 +184,7 @@ static goipc_error send_server_key(goipc_session *session)
                : queue(session, session->public_key, sizeof session->public_key);
 }
 
-/* The client draws its pair while the server draws its own. */
-static goipc_error prepare_for_server_key(goipc_session *session)
-{
-    return goipci_handshake_has_worked(session) ? GOIPC_ERROR_OK : draw_key_pair(session);
-}
-
-/* A bad key is judged before ours is queued: it gets no answer at all. */
+/* A bad key is judged before ours, which was drawn meanwhile, is queued: it gets no answer. */
 static goipc_error receive_server_key(goipc_session *session, uint8_t *in)
 {
     return agree(session, in);
@@ -270,7 +264,7 @@ typedef struct message_row {
     size_t size_encrypted;
     goipc_error (*send)(goipc_session *session);
     goipc_error (*receive)(goipc_session *session, uint8_t *in);
-    goipc_error (*prepare)(goipc_session *session); /* or NULL; see receive_row */
+    goipc_error (*prepare)(goipc_session *session); /* or NULL; at most one row of a role has it */
 } message_row;
 
 static const message_row rows[] = {
@@ -279,7 +273,7 @@ static const message_row rows[] = {
     [GOIPCI_STEP_HELLO_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
                                  send_hello_reply, receive_hello_reply, NULL},
     [GOIPCI_STEP_SERVER_KEY] = {GOIPC_ROLE_SERVER, true, 0, GOIPC_P384_PUBLIC_SIZE, send_server_key,
-                                receive_server_key, prepare_for_server_key},
+                                receive_server_key, draw_key_pair},
     [GOIPCI_STEP_CLIENT_KEY] = {GOIPC_ROLE_CLIENT, true, 0, GOIPC_P384_PUBLIC_SIZE, send_client_key,
                                 receive_client_key, NULL},
     [GOIPCI_STEP_LIMIT] = {GOIPC_ROLE_SERVER, false, GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN,
@@ -304,14 +298,24 @@ static goipc_error judge_limit_length(const goipc_session *session, const uint8_
     return goipc_wire_decode_header(in, in_size, body_size, body_size, &result, &needed, &header);
 }
 
-/* What the receiver of a message computes for it, once, is computed while the writer computes, too:
- * when all that we had to say is out and the message is still to come; else when it is there.
- * req: HS-002, HS-004 */
+/* What the receiver of a message computes for it is computed once: while the writer computes, too,
+ * when all that we had to say is out, or else when the message is there. That it failed is told
+ * when the message is there, so that what a session says does not depend on when its input came. */
+static void prepare(goipc_session *session, const message_row *row, bool need_input)
+{
+    const bool has_time = !goipci_session_has_output(session) && !session->input_ended;
+
+    if (row->prepare != NULL && !session->has_prepared && (has_time || !need_input)) {
+        session->has_prepared = true;
+        session->prepare_error = row->prepare(session);
+    }
+}
+
+/* req: HS-002, HS-004 */
 static goipc_error receive_row(goipc_session *session, const message_row *row, bool *need_input)
 {
     const size_t size = session->encrypted ? row->size_encrypted : row->size_plain;
     const size_t in_size = goipci_buffer_size(&session->in);
-    bool has_time;
     goipc_error error;
 
     if (session->step == GOIPCI_STEP_LIMIT) {
@@ -321,15 +325,12 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
         }
     }
     *need_input = in_size < size;
-    has_time = !goipci_session_has_output(session) && !session->input_ended;
-    if (row->prepare != NULL && (has_time || !*need_input)) {
-        error = row->prepare(session);
-        if (error != GOIPC_ERROR_OK) {
-            return error;
-        }
-    }
+    prepare(session, row, *need_input);
     if (*need_input) {
         return GOIPC_ERROR_OK;
+    }
+    if (session->prepare_error != GOIPC_ERROR_OK) {
+        return session->prepare_error;
     }
     /* The buffer is the session's own; what stands in it may be opened in place. */
     error = row->receive(session, session->in.bytes + session->in.read_at);

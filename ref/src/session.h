@@ -30,6 +30,8 @@ struct goipc_session {
     goipci_step step;
     goipci_work work; /* what to do at an operation on the curve */
     bool awaits_work; /* one was put off */
+    bool has_prepared;
+    goipc_error prepare_error; /* what came of it, told when it is needed */
     bool encrypted;
     bool has_alternative; /* the shared X starts with a zero byte: two key forms are possible */
     bool has_limit_nonce; /* a client's, on a sealed connection */

@@ -510,6 +510,38 @@ static void test_client_draws_its_pair_while_the_server_does(void)
     EXPECT(drawn[0] == 0 && drawn[1] == 0);
 }
 
+static goipc_error no_random(void *context, uint8_t *out, size_t size)
+{
+    (void)context;
+    memset(out, 0, size);
+    return GOIPC_ERROR_RANDOM;
+}
+
+/* What could not be computed ahead is told when it is needed: whoever goes before is just gone. */
+static void test_what_fails_ahead_is_told_in_time(void)
+{
+    goipc_crypto crypto = *goipc_crypto_default();
+    const uint8_t key[GOIPC_P384_PUBLIC_SIZE] = {4};
+
+    crypto.random = no_random;
+    for (int ends = 0; ends < 2; ends++) {
+        goipc_session *client =
+            new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_REQUIRE, &crypto, 0);
+        goipc_event event;
+
+        EXPECT(feed_for_event(client, (const uint8_t *)"\2\1", 2, 2, &event) == GOIPC_ERROR_OK);
+        goipc_session_output_consume(client, 1);
+        EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_OK); /* it fails here */
+        if (ends == 1) {
+            EXPECT(goipc_session_input_end(client) == GOIPC_ERROR_OK);
+            EXPECT(goipc_session_next_event(client, &event) == GOIPC_ERROR_DISCONNECTED);
+        } else {
+            EXPECT(feed_for_event(client, key, sizeof key, 50, &event) == GOIPC_ERROR_RANDOM);
+        }
+        goipc_session_free(client);
+    }
+}
+
 /* A server that is told when it may do what costs, and a peer's reply and key. */
 static goipc_session *told_server(const goipc_crypto *crypto, goipci_work work)
 {
@@ -948,6 +980,7 @@ int main(void)
     test_limit_sent_again_is_refused();
     test_invalid_public_keys();
     test_client_draws_its_pair_while_the_server_does();
+    test_what_fails_ahead_is_told_in_time();
     test_work_waits_to_be_allowed();
     test_one_operation_is_one();
     test_no_work_in_vain();
