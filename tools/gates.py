@@ -463,6 +463,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gates: {problem}", file=sys.stderr)
         return 2
     if options.list:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # for ./dev test --list | head
         show_list(gates if options.only or options.quick else declared)
         return 0
     left_out = [gate.name for gate in declared if gate.nightly and gate not in gates]
