@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import data_files
+from . import codec, data_files
 from .adapter import choose
 from .adapter.process import StartError
 from .adapter.rung1 import Adapter, ServeRefused
@@ -174,6 +174,24 @@ class Doctor:
         finally:
             context.close_all()
 
+    def check_codec(self) -> None:
+        """the codec: what it encodes it decodes, and the bytes are a frame"""
+        adapter = self.fresh()
+        if "codec" not in adapter.roles:
+            raise Notice("the adapter has no codec role")
+        wanted = codec.frame(codec.message_plaintext(5, b"doctor")).hex()
+        reply = adapter.call("encode", self.timeout, type=5, data=b"doctor".hex(), dir="c2s")
+        if reply.get("hex") != wanted:
+            raise Complaint(
+                f"encode was answered {reply}", f"the frame of type 5 with the data doctor is {wanted}, without a key"
+            )
+        reply = adapter.call("decode", self.timeout, hex=wanted + "00", max=65536, dir="c2s")
+        if (reply.get("frames"), reply.get("rest")) != ([{"type": 5, "data": b"doctor".hex()}], 1):
+            raise Complaint(
+                f"decode of one frame and a byte was answered {reply}",
+                "list the messages in frames, and count the bytes of an unfinished frame in rest",
+            )
+
     def check_reuse(self) -> None:
         """a second serve closes the first"""
         adapter = self.fresh()
@@ -248,6 +266,7 @@ class Doctor:
             self.check_ids,
             self.check_server,
             self.check_client,
+            self.check_codec,
             self.check_reuse,
             self.check_connect_timeout,
             self.check_stop,

@@ -184,6 +184,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
         ("path=/tmp/goipc-conf-nobody", "nobody can connect at '/tmp/goipc-conf-nobody'"),
         ("endpoint-text", "'endpoint' is not an object"),
         ("input-closed", "it cannot be written to after hello"),
+        ("codec", "decode of one frame and a byte was answered {"),
     ],
 )
 def test_doctor_explains_what_it_is_there_to_find(suite, toy, fault, says):

@@ -184,7 +184,7 @@ def answer(request: dict) -> dict:
             "ok": True,
             "hp": 1,
             "impl": {"name": "toy", "version": "1"},
-            "roles": ["server"],
+            "roles": ["server", *FAULTS & {"codec"}],
             "caps": ["enc", "plain", *FAULTS & {"max-fixed"}],
             "isolation": "connection" if "shared" in FAULTS else "process",
         }
@@ -195,6 +195,11 @@ def answer(request: dict) -> dict:
         return {"ok": True}
     if command == "stop":
         return {"ok": True}
+    if command == "decode" and "codec" in FAULTS:
+        return {"ok": True, "frames": [], "rest": len(request["hex"]) // 2}
+    if command == "encode" and "codec" in FAULTS:
+        plaintext = codec.message_plaintext(request["type"], bytes.fromhex(request["data"]))
+        return {"ok": True, "hex": codec.frame(plaintext).hex()}
     if "yes-man" in FAULTS:
         return {"ok": True}
     return {"ok": False, "unsupported": True, "reason": f"no {command}"}
