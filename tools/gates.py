@@ -37,6 +37,9 @@ from gatelib import job_count
 ROOT = Path(__file__).resolve().parent.parent
 TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 TIMEOUT_S = 600
+FAILURE = re.compile(r"(?:FAIL|CRASH|HANG|ERROR|FLAKY|XDIFF|XPASS|STALE)\b.*")  # a line that names what failed
+FAILURES_SHOWN = 5
+FAILURE_SIZE_MAX = 300
 TAIL_LINES = 40
 JOBS_MAX = 4  # many gates use every processor themselves
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,6 +76,7 @@ class Result:
     error: str = ""
     seconds: float = 0.0
     reasons: list[str] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)
     log: Path = Path()
 
     @property
@@ -300,6 +304,7 @@ def judge(result: Result, output: str, exit_code: int, timed_out: bool) -> None:
     """Reads the totals and refuses whatever does not add up."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     result.reasons = [line.removeprefix("SKIP ") for line in lines if line.startswith("SKIP ")]
+    result.failures = [line for line in lines if FAILURE.fullmatch(line)]
     totals = TOTALS.fullmatch(lines[-1]) if lines else None
     if totals:
         result.passed, result.failed, result.skipped = (int(number) for number in totals.groups())
@@ -413,6 +418,8 @@ def show_totals(results: Sequence[Result], gates: Sequence[Gate]) -> int:
     for result in results:
         if result.failed:
             print(f"FAIL {result.gate.name}: {result.error or f'{result.failed} failed'}")
+            for line in result.failures[-FAILURES_SHOWN:]:  # the summary of a suite comes last
+                print(f"     {line[:FAILURE_SIZE_MAX]}")
     if unfinished:
         print(f"interrupted: {len(unfinished)} of {len(gates)} gates did not finish: {', '.join(unfinished)}")
     passed = sum(result.passed for result in results)

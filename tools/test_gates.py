@@ -59,6 +59,25 @@ def test_a_failure_fails_the_run_and_shows_the_log(tmp_path, capsys):
     assert "FAIL bad: 2 failed" in lines
 
 
+def test_the_end_names_what_failed(tmp_path, capsys):
+    words = " ".join(f"'FAIL case {number}: why'" for number in range(9))
+    declare(
+        tmp_path,
+        gate(
+            "bad",
+            f"printf '%s\\n' {words} 'FAILURE is no line of a result'; echo '1 passed, 9 failed, 0 skipped'; exit 1",
+        )
+        + gate("good", "echo 'FAIL is shown of gates that failed'; echo '1 passed, 0 failed, 0 skipped'"),
+    )
+    _, lines = run(tmp_path, capsys)
+    named = [line.strip() for line in lines[lines.index("FAIL bad: 9 failed") :]]
+    assert named == [
+        "FAIL bad: 9 failed",
+        *[f"FAIL case {number}: why" for number in range(4, 9)],
+        "2 passed, 9 failed, 0 skipped",
+    ]
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [
