@@ -387,6 +387,7 @@ size_t goipci_handshake_missing(const goipc_session *session)
 
 void goipci_handshake_set_work(goipc_session *session, goipci_work work)
 {
+    assert(session->role == GOIPC_ROLE_SERVER); /* what a client prepared is never put off */
     session->work = work;
 }
 

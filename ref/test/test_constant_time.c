@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: no branch and no address of our own code depends on a secret, except the two that the
- * protocol makes inevitable: how many zero bytes the shared X starts with, and whether a tag fits.
+ * protocol makes inevitable: how many zero bytes the shared X starts with, and whether a tag fits
+ * (and whether a drawn private key is below the order, which it is).
  * Method: memcheck tracks which bytes are undefined; secrets are declared undefined, and memcheck
  * counts every decision that rests on them. Controls show that it does: the zero stripping, and
  * libtomcrypt's AES, which looks up tables by key and is documented as not constant-time.
@@ -11,7 +12,7 @@
 #define _DEFAULT_SOURCE /* fork and the like, without compiler extensions */
 
 #include "crypto_backend.h"
-#include "test.h"
+#include "session_peer.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +110,135 @@ static void encode_data(void)
     EXPECT(goipc_wire_encode_plain(1, data, sizeof data, out, sizeof out, &out_size) ==
            GOIPC_ERROR_OK);
     EXPECT(out_size == sizeof out);
+}
+
+/* A table that decides on nothing itself, so that whatever is counted is the session's. What stays
+ * secret is what stays so in an attacker's view: the private keys, X but for its first byte, which
+ * is not 0, the keys that come of it, and data. */
+static goipc_error blind_random(void *context, uint8_t *out, size_t size)
+{
+    (void)context;
+    memset(out, 3, size);
+    if (size == GOIPC_P384_PRIVATE_SIZE) {
+        make_secret(out, size);
+    }
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error blind_public(void *context, const uint8_t private_key[48],
+                                uint8_t public_key[97])
+{
+    uint8_t *drawn = context; /* no two sides have the same */
+
+    (void)private_key;
+    memset(public_key, ++*drawn, 97);
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error blind_shared(void *context, const uint8_t private_key[48],
+                                const uint8_t peer_public_key[97], uint8_t shared_x[48])
+{
+    (void)context;
+    (void)private_key;
+    (void)peer_public_key;
+    memset(shared_x, 7, 48);
+    make_secret(shared_x + 1, 47);
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error blind_sha256(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+{
+    (void)context;
+    EXPECT(in_size == 48);
+    memcpy(out, in + 1, 32);
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error blind_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
+                             void **aead)
+{
+    (void)context;
+    (void)allocator;
+    *aead = malloc(32);
+    EXPECT(*aead != NULL);
+    memcpy(*aead, key, 32);
+    return GOIPC_ERROR_OK;
+}
+
+static void blind_free(void *context, const goipc_allocator *allocator, void *aead)
+{
+    (void)context;
+    (void)allocator;
+    free(aead);
+}
+
+static void mix(const uint8_t *key, const uint8_t *in, size_t size, size_t at, uint8_t *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        out[i] = in[i] ^ key[(at + i) % 32];
+    }
+}
+
+static goipc_error blind_seal(void *context, void *aead, const uint8_t nonce[12],
+                              const uint8_t head[4], const uint8_t *data, size_t data_size,
+                              uint8_t *out, uint8_t tag[16])
+{
+    (void)context;
+    (void)nonce;
+    mix(aead, data, data_size, 4, out + 4);
+    mix(aead, head, 4, 0, out);
+    memset(tag, 9, 16);
+    make_public(out, 4 + data_size);
+    return GOIPC_ERROR_OK;
+}
+
+/* The type and the limit are no secrets of a peer that has the key. */
+static goipc_error blind_open(void *context, void *aead, const uint8_t nonce[12], const uint8_t *in,
+                              size_t in_size, const uint8_t tag[16], uint8_t *out)
+{
+    (void)context;
+    (void)nonce;
+    EXPECT(in_size >= 4 && tag[0] == 9);
+    mix(aead, in, in_size, 0, out);
+    make_public(out, 4);
+    return GOIPC_ERROR_OK;
+}
+
+enum { SESSION_DECISIONS = 2 }; /* each side looks whether its private key is in range */
+
+/* A handshake of both roles, and a message each way. */
+static void whole_session(void)
+{
+    uint8_t drawn = 0, data[1000] = {1};
+    const goipc_crypto crypto = {.name = "blind",
+                                 .context = &drawn,
+                                 .random = blind_random,
+                                 .p384_public = blind_public,
+                                 .p384_shared = blind_shared,
+                                 .sha256 = blind_sha256,
+                                 .aead_new = blind_new,
+                                 .aead_seal = blind_seal,
+                                 .aead_open = blind_open,
+                                 .aead_free = blind_free};
+    goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, &crypto, 0);
+    goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_REQUIRE, &crypto, 0);
+
+    make_secret(data, sizeof data);
+    connect_pair(server, client, SIZE_MAX);
+    for (int way = 0; way < 2; way++) {
+        goipc_session *from = way == 0 ? client : server, *to = way == 0 ? server : client;
+        goipc_event event;
+        uint8_t first;
+
+        EXPECT(goipc_session_send(from, 5, data, sizeof data) == GOIPC_ERROR_OK);
+        EXPECT(pump(from, to, SIZE_MAX, &event) == GOIPC_ERROR_OK);
+        EXPECT(event.type == GOIPC_EVENT_MESSAGE && event.data_size == sizeof data);
+        EXPECT(VALGRIND_GET_VBITS(event.data, &first, 1) == 1 && first != 0);
+        make_public(event.data, 1);
+        EXPECT(*event.data == 1);
+    }
+    goipc_session_free(server);
+    goipc_session_free(client);
 }
 
 /* --- the back ends ---------------------------------------------------------------------------- */
@@ -231,6 +361,9 @@ static int judge_all(bool with_controls)
     judge("derive_key, fixed form, tomcrypt", derive_fixed_tomcrypt, NONE);
     judge("goipc_wipe", wipe, NONE);
     judge("goipc_wire_encode_plain", encode_data, NONE);
+    if (with_controls) {
+        judge("sessions of both roles, encrypted", whole_session, SESSION_DECISIONS);
+    }
     if (goipc_crypto_openssl() != NULL) {
         judge("derive_key, fixed form, openssl", derive_fixed_openssl, NONE);
         judge("aead_seal, openssl", seal_openssl, NONE);
