@@ -369,7 +369,7 @@ def link(case: str) -> str:
     return f"[{case}](cases/{case}.md)"
 
 
-def problems(mutants: list[Mutant], table: dict, root: Path = ROOT, broad: dict[str, str] | None = None) -> list[str]:
+def problems(mutants: list[Mutant], table: dict, root: Path = ROOT) -> list[str]:
     """What is wrong with the faults and the table, as far as it can be told without a run."""
     wrong: list[str] = []
     ids = [mutant.id for mutant in mutants]
@@ -390,28 +390,19 @@ def problems(mutants: list[Mutant], table: dict, root: Path = ROOT, broad: dict[
             wrong.append(f"{case}: kills {', '.join(killed)} in the table, but there is no such case")
         elif not killed and not REGISTRY[case].positive:
             wrong.append(f"{case}: finds no fault and is not marked positive")
-    return wrong + unspecific(table, broad_cases() if broad is None else broad)
+    return wrong + unspecific(table)
 
 
-def broad_cases() -> dict[str, str]:
-    """Why no fault can be planted that a case and few others notice, by case."""
-    return {entry["case"]: entry["reason"] for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["broad"]}
-
-
-def unspecific(table: dict, broad: dict[str, str]) -> list[str]:
+def unspecific(table: dict) -> list[str]:
     """Cases that have found only what nearly everything finds: whether they see their own matter is not shown."""
     wrong = []
     for case, killed in kills_of(table).items():
         if case not in REGISTRY or REGISTRY[case].positive or not killed:
             continue
         fewest = min(len(table["mutants"][name]["cases"]) for name in killed)
-        if fewest > SPECIFIC_MAX and not broad.get(case, "").strip():
-            wrong.append(
-                f"{case}: finds only faults that {fewest} cases or more find; plant one for it, or say why not"
-            )
-        elif fewest <= SPECIFIC_MAX and case in broad:
-            wrong.append(f"{case}: finds a fault that {fewest} cases find: it is no longer broad")
-    return wrong + [f"{case}: said to be broad, but there is no such case" for case in broad if case not in REGISTRY]
+        if fewest > SPECIFIC_MAX:
+            wrong.append(f"{case}: finds only faults that {fewest} cases or more find; plant one for it")
+    return wrong
 
 
 def check() -> int:

@@ -35,7 +35,6 @@ def mutant(mutants, name="fault", find="three", replace="four", **more):
 def nothing_is_too_broad(mutants, monkeypatch):
     """Of the tables here, which hold one fault for all cases, this is asked alone."""
     monkeypatch.setattr(mutants, "SPECIFIC_MAX", 1000)
-    monkeypatch.setattr(mutants, "broad_cases", dict)
 
 
 def table_for(mutants, *known, cases=None):
@@ -93,12 +92,10 @@ def test_a_case_that_finds_only_what_many_find(mutants, monkeypatch):
     monkeypatch.setattr(mutants, "SPECIFIC_MAX", 1)
     one, other, positive = "end.mode", "hs.one-write", next(c.id for c in mutants.REGISTRY.values() if c.positive)
     table = {"mutants": {"wide": {"cases": [one, other, positive]}, "narrow": {"cases": [other]}}}
-    (problem,) = mutants.unspecific(table, {})
+    (problem,) = mutants.unspecific(table)
     assert problem.startswith(f"{one}: finds only faults that 3 cases")
-    assert mutants.unspecific(table, {one: "a reason"}) == []
-    assert len(mutants.unspecific(table, {one: " "})) == 1
-    assert "no longer broad" in mutants.unspecific(table, {one: "a reason", other: "a reason"})[0]
-    assert "no such case" in mutants.unspecific(table, {one: "a reason", "no.such": "a reason"})[0]
+    monkeypatch.setattr(mutants, "SPECIFIC_MAX", 3)
+    assert mutants.unspecific(table) == []
 
 
 def test_a_case_that_is_gone(mutants, root):
