@@ -168,7 +168,7 @@ def matrix_command(options: argparse.Namespace) -> int:
         if not separator or name not in [known.partition("=")[0] for known in options.impl]:
             raise Usage(f"--expect takes NAME=FILE with a NAME of --impl, not {text!r}")
         records[name] = expectations.parse(Path(path))
-    documents, names, code, table = [], [], 0, []
+    documents, names, code, table, unasked = [], [], 0, [], []
     for text in options.impl:
         name, separator, command = text.partition("=")
         if not separator or not command.strip():
@@ -181,6 +181,7 @@ def matrix_command(options: argparse.Namespace) -> int:
         except (AdapterError, StartError, Died, Hung) as error:
             print(f"ERROR {name}: {error}")
             code = code or 3
+            unasked.append(json_report.document(commands.unasked(one, str(error), 3)))
             continue
         document = json_report.document(run)
         document["run"]["implementation"] = {**document["run"]["implementation"], "name": name}
@@ -188,6 +189,8 @@ def matrix_command(options: argparse.Namespace) -> int:
         names.append(name)
         table.append(run)
         code = code or run.exit_code
+    if options.json:
+        writable(options.json).write_text(json.dumps(documents + unasked, indent=1) + "\n", encoding="utf-8")
     if not documents:
         return code
     areas = list(dict.fromkeys(result.instance.case.area for run in table for result in run.results))
@@ -198,8 +201,6 @@ def matrix_command(options: argparse.Namespace) -> int:
             mine = [result.verdict.counts_as for result in run.results if result.instance.case.area == area]
             cells.append(f"{mine.count('passed')}/{mine.count('passed') + mine.count('failed')}")
         print(f"{area:8}" + "".join(f"{cell:>24}" for cell in cells))
-    if options.json:
-        writable(options.json).write_text(json.dumps(documents, indent=1) + "\n", encoding="utf-8")
     if options.html:
         html.write(documents, Path(options.html))
     print(totals_line({key: sum(run.totals[key] for run in table) for key in ("passed", "failed", "skipped")}))

@@ -112,7 +112,7 @@ def command(options: argparse.Namespace) -> int:
     os.chdir(root)
     instances = commands.chosen(options)
     out = Path("build") / "conformance"
-    rows: list[tuple[str, Run | None, str]] = []
+    rows: list[tuple[str, Run]] = []
     skipped: list[str] = []
     for job in jobs_of(Path("."), options):
         if job.absent:
@@ -132,18 +132,19 @@ def command(options: argparse.Namespace) -> int:
             record = expectations.parse(job.expect) if job.expect and job.expect.exists() else None
             run = commands.perform(one, instances, record)
         except (AdapterError, StartError, Died, Hung) as error:
-            rows.append((job.name, None, str(error)))
+            run = commands.unasked(one, str(error), 3)  # its reports say so: an older one must not stay
             print(f"ERROR {job.name}: {error}")
-            continue
         json_report.write(run, writable(str(out / f"{job.name}.json")))
         junit.write(run, writable(str(out / f"{job.name}.junit.xml")))
-        print(f"== {job.name}")
-        text.write(run, verbose=options.verbose, totals=False)
-        print()
-        rows.append((job.name, run, ""))
+        rows.append((job.name, run))
+        if not run.fault:
+            print(f"== {job.name}")
+            text.write(run, verbose=options.verbose, totals=False)
+            print()
         if run.interrupted:
             break
-    asked = [json_report.document(run) for _, run, _ in rows if run is not None]
+    shutil.rmtree(out / "report", ignore_errors=True)
+    asked = [json_report.document(run) for _, run in rows if not run.fault]
     if asked:
         html.write(asked, out / "report")
     return summarise(rows, skipped, out, totals_line)
@@ -155,15 +156,16 @@ def summarise(rows, skipped, out, totals_line) -> int:  # type: ignore[no-untype
 
     totals = {"passed": 0, "failed": 0, "skipped": len(skipped)}
     code = 0
-    for name, run, _ in rows:
-        for line in text.brief_lines(run) if run else ():
+    for name, run in rows:
+        for line in text.brief_lines(run):
             print(f"{name}: {line}")
     print(f"{'implementation':20} {'pass':>5} {'lenient':>7} {'known':>5} {'failed':>6} {'skipped':>7} {'seconds':>7}")
-    for name, run, error in rows:
-        if run is None:
-            totals["failed"] += 1
-            code = code or 3
-            print(f"{name:20} could not be asked: {error}")
+    for name, run in rows:
+        for key, value in run.totals.items():
+            totals[key] += value
+        code = code or run.exit_code
+        if run.fault:
+            print(f"{name:20} could not be asked: {run.fault}")
             continue
         verdicts = run.verdicts
         known = verdicts.get("XFAIL", 0) + verdicts.get("XFLAKY", 0)
@@ -171,9 +173,6 @@ def summarise(rows, skipped, out, totals_line) -> int:  # type: ignore[no-untype
             f"{name:20} {verdicts.get('PASS', 0):5} {verdicts.get('PASS-LENIENT', 0):7} {known:5} "
             f"{run.totals['failed']:6} {run.totals['skipped']:7} {run.duration:7.1f}"
         )
-        for key, value in run.totals.items():
-            totals[key] += value
-        code = code or run.exit_code
     print(
         f"reports are in {out}, pages in {out / 'report'}; "
         "known deviations that behave exactly as recorded count as passed"

@@ -275,6 +275,28 @@ def test_several_implementations_side_by_side(suite, tmp_path):
         assert done.returncode == 2 and "NAME=FILE" in done.stderr
 
 
+def test_who_cannot_be_asked_leaves_no_older_report(suite, tmp_path):
+    import shlex
+
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\n", encoding="utf-8")
+    silent.chmod(0o755)
+    out = tmp_path / "build" / "conformance"
+    (out / "report").mkdir(parents=True)
+    older = [tmp_path / "m.json", out / "goipc-openssl.json", out / "report" / "index.html"]
+    for path in older:
+        path.write_text("of an earlier run", encoding="utf-8")
+    words = ["--impl", f"good={shlex.join(TOY)}", "--impl", f"silent={silent}", "--json", "m.json"]
+    done = suite("matrix", "server:hs.complete", *words)
+    assert done.returncode == 3 and "ERROR silent: " in done.stdout
+    faults = [document["run"]["fault"] for document in json.loads(older[0].read_text(encoding="utf-8"))]
+    assert not faults[0] and faults[1]
+    done = suite("project", "--root", ".", "--only", "goipc-openssl", "--reference", silent)
+    assert done.returncode == 3 and last_line(done) == "0 passed, 1 failed, 0 skipped", done.stdout
+    assert json.loads(older[1].read_text(encoding="utf-8"))["run"]["fault"]
+    assert not older[2].exists()
+
+
 def test_the_same_seed_gives_the_same_report_but_for_times(suite, toy, tmp_path):
     """Of an implementation that does the same each time, too: here its random bytes are fixed. Some cases fail."""
     cases = (
