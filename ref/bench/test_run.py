@@ -309,6 +309,18 @@ def test_the_run_goes_on_without_who_fails(tmp_path, monkeypatch) -> None:
     assert bench.troubles[1].startswith("late, one way 64 B: ") and "exit status 4" in bench.troubles[1]
 
 
+@pytest.mark.parametrize(("quick", "runs"), [(False, 2), (True, None)])
+def test_who_fails_at_first_is_asked_again(tmp_path, monkeypatch, quick, runs) -> None:
+    monkeypatch.setattr(measure, "count_syscalls", lambda *_: None)
+    late = a_program(tmp_path, "late", f"test -e {tmp_path}/once || {{ touch {tmp_path}/once; exit 4; }}\n" + WORKS)
+    with Progress(disable=True) as progress:
+        bench = Bench({"late": late}, 2, 0.1, 60, progress, quick)
+        made = bench.measure([Workload("oneway", 64, ("late",))])
+    assert [len(one.runs) for one in made] == ([] if runs is None else [runs])
+    what = "left out" if quick else "only when begun again"
+    assert bench.troubles == [f"late, one way 64 B: {what}: late oneway 64 20: exit status 4"]
+
+
 @pytest.mark.parametrize(("quick", "rounds"), [(False, 5), (True, 1)])
 def test_without_time_there_are_fewer_rounds_and_the_run_says_so(tmp_path, monkeypatch, quick, rounds) -> None:
     monkeypatch.setattr(measure, "count_syscalls", lambda *_: None)
