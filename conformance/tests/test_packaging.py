@@ -79,6 +79,21 @@ def test_the_wheel_works(wheel, tmp_path):
     examine([sys.executable, "-c", start], folder)
 
 
+def test_pipx_installs_a_command_that_works(tmp_path):
+    """The first line of the tutorial."""
+    folders = {"PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin"), "USE_EMOJI": "0"}
+    folders |= {"PIPX_MAN_DIR": str(tmp_path / "man"), "PIPX_DEFAULT_PYTHON": sys.executable}
+    before = listing(SUITE)
+    done = run([sys.executable, "-m", "pipx", "install", SUITE], tmp_path, **folders)
+    if done.returncode != 0 and OFFLINE.search(done.stdout + done.stderr):
+        pytest.skip("pipx installs what the suite needs from the package index, which cannot be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert listing(SUITE) == before
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    examine([tmp_path / "bin" / "goipc-conformance"], elsewhere)
+
+
 def test_the_suite_as_one_file(tmp_path):
     folder, program = tmp_path / "elsewhere", tmp_path / "goipc-conformance.pyz"
     folder.mkdir()
