@@ -556,7 +556,7 @@ static void test_hostile_connections(goipc_encryption encryption, long count, in
     EXPECT((double)steps < pace + (double)STEPS_UNPACED);
     EXPECT(well->steps_max <= 1);
     if (apart && count >= JUDGED_COUNT) {
-        EXPECT(times_quantile(&well->waited, 0.99) <= SLOWER_MAX * quiet_ms);
+        EXPECT(times_quantile(&well->waited, 0.99) <= (double)SLOWER_MAX * quiet_ms);
     }
     good_close(well);
     echo_stop(&server);
