@@ -229,9 +229,10 @@ def main() -> None:
         time.sleep(3600)
     for line in sys.stdin:
         request = json.loads(line)
+        if "input-closed" in FAULTS:
+            os.close(0)  # before the answer, so that whoever has it finds nobody to write to
         say({"id": request["id"], **answer(request)})
         if "input-closed" in FAULTS:
-            os.close(0)
             time.sleep(3600)
         if request["cmd"] == "stop":
             if "leak" in FAULTS:
