@@ -19,6 +19,7 @@ from pathlib import Path
 
 LINE_MAX = 16 << 20
 PIECE = 65536
+DRAIN_S = 1
 STARTS_MAX = 3
 
 
@@ -56,9 +57,17 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, whole
             writer.write_eof()
 
 
+async def read_to_end(reader: asyncio.StreamReader) -> None:
+    while await reader.read(PIECE):
+        pass
+
+
 async def join(near, far) -> None:  # type: ignore[no-untyped-def]
-    """`near` is the suite's side, `far` the relay's."""
+    """`near` is the suite's side, `far` the relay's. Ends when the pipe is closed: the relay ends its socket after that,
+    and what the program still says to a peer that has gone is not worth more than DRAIN_S."""
     await asyncio.gather(pump(near[0], far[1], False), pump(far[0], near[1], True))
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        await asyncio.wait_for(read_to_end(far[0]), DRAIN_S)
     far[1].close()
 
 
