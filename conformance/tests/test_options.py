@@ -111,10 +111,11 @@ def plain_server(tmp_path):
     return f"{sys.executable} port.py {{name}}"
 
 
-def test_generate_knows_of_programs_without_encryption(suite, plain_server):
+def test_generate_knows_of_programs_without_encryption(suite, plain_server, tmp_path):
     pytest.importorskip("hypothesis")
     done = suite("generate", "--examples", "3", "--plain", "--server", plain_server)
     assert done.returncode == 0 and "3 passed, 0 failed" in done.stdout, done.stdout + done.stderr
+    assert not (tmp_path / ".hypothesis").exists(), "files of its own where it was started"
 
 
 def test_what_generate_prints_to_be_typed_again_is_a_command(tmp_path, capsys):

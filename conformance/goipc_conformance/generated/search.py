@@ -10,13 +10,16 @@ has led to one, a session ends at it. Nothing is drawn more often because it is 
 """
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.errors import Flaky, HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -311,6 +314,18 @@ def confirm(make_subject: Callable[[str], Subject], trace: ops.Trace, finding: F
     return Found(trace, finding.word, finding.detail, finding.signature, again, wire)
 
 
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Hypothesis keeps files of its own, with the paths of what it has read, in the folder where it is started."""
+    with tempfile.TemporaryDirectory(prefix="goipc-conformance-") as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
+
+
+@nothing_left_behind()
 def search(
     make_subject: Callable[[str], Subject],
     role: str,
