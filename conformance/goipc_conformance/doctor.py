@@ -18,7 +18,7 @@ from .adapter.subject import AdapterError, ConnectConfig, Died, Hung, ServeConfi
 from .case import Case, Instance
 from .context import Context, RefusedPeer, fresh_name
 from .peer import Malformed, Refused
-from .wire import Closed, Silent
+from .wire import Closed, Silent, connect_unix
 
 
 class Complaint(Exception):
@@ -197,14 +197,18 @@ class Doctor:
         adapter = self.fresh()
         if "server" not in adapter.roles:
             raise Notice("the adapter has no server role")
+        fix = "serve or connect while an endpoint is open closes that endpoint first"
+        paths = []
         for which in ("first", "second"):
             try:
-                adapter.serve(ServeConfig(name=fresh_name(), encryption=self.encryption(), maximum=65536))
+                paths.append(adapter.serve(ServeConfig(fresh_name(), encryption=self.encryption(), maximum=65536)))
             except ServeRefused as error:
-                raise Complaint(
-                    f"the {which} serve was refused: {error}",
-                    "serve or connect while an endpoint is open closes that endpoint first",
-                ) from None
+                raise Complaint(f"the {which} serve was refused: {error}", fix) from None
+        try:
+            connect_unix(paths[0]).close()
+        except OSError:
+            return
+        raise Complaint("the first endpoint is still open after the second serve", fix)
 
     def check_connect_timeout(self) -> None:
         """connect to nobody fails when its time is over, and other requests are answered meanwhile"""

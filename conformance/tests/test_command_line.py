@@ -181,6 +181,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
     "fault, says",
     [
         ("serve-once", "the second serve was refused: in-use"),
+        ("serve-both", "the first endpoint is still open after the second serve"),
         ("path=/tmp/goipc-conf-nobody", "nobody can connect at '/tmp/goipc-conf-nobody'"),
         ("endpoint-text", "'endpoint' is not an object"),
         ("input-closed", "it cannot be written to after hello"),

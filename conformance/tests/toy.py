@@ -162,7 +162,11 @@ def serve(request: dict) -> dict:
     if state["listener"]:
         if "serve-once" in FAULTS:
             return {"ok": False, "error": {"class": "in-use", "message": "there is one already"}}
-        state["listener"].close()
+        if "serve-both" in FAULTS:
+            state["kept"] = state["listener"]
+        else:
+            state["listener"].shutdown(socket.SHUT_RDWR)  # so that the thread that waits in accept lets go of it
+            state["listener"].close()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen(16)
