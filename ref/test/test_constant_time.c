@@ -345,7 +345,10 @@ static void judge(const char *name, void (*action)(void), long wanted)
 
     action();
     count = VALGRIND_COUNT_ERRORS - before;
-    printf("%-40s %lu decisions on secrets%s\n", name, count, wanted == NONE ? "" : " (control)");
+    printf("%-40s %lu decisions on secrets%s\n", name, count,
+           wanted == NONE   ? ""
+           : wanted == SOME ? " (control)"
+                            : " (as many as the protocol asks for)");
     if (wanted == SOME ? count > 0 : count == (unsigned long)wanted) {
         passed++;
     } else {

@@ -63,8 +63,8 @@ async def read_to_end(reader: asyncio.StreamReader) -> None:
 
 
 async def join(near, far) -> None:  # type: ignore[no-untyped-def]
-    """`near` is the suite's side, `far` the relay's. Ends when the pipe is closed: the relay ends its socket after that,
-    and what the program still says to a peer that has gone is not worth more than DRAIN_S."""
+    """`near` is the suite's side, `far` the relay's. Ends when the pipe is closed: the relay ends its socket after
+    that, and what the program still says to a peer that has gone is not worth more than DRAIN_S."""
     await asyncio.gather(pump(near[0], far[1], False), pump(far[0], near[1], True))
     with contextlib.suppress(OSError, asyncio.TimeoutError):
         await asyncio.wait_for(read_to_end(far[0]), DRAIN_S)
