@@ -51,6 +51,10 @@ static void evp_run(uint8_t *data, int size, size_t count, double *seal_s, doubl
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     EVP_CIPHER_CTX *seal = EVP_CIPHER_CTX_new(), *open = EVP_CIPHER_CTX_new();
     uint8_t nonce[NONCE_SIZE] = {0}, tag[TAG_SIZE];
+    OSSL_PARAM the_tag[] = {
+        OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TAG_SIZE),
+        OSSL_PARAM_END,
+    };
     int done;
 
     *seal_s = *open_s = 0;
@@ -63,11 +67,11 @@ static void evp_run(uint8_t *data, int size, size_t count, double *seal_s, doubl
         check(EVP_EncryptInit_ex2(seal, NULL, NULL, nonce, NULL), "nonce");
         check(EVP_EncryptUpdate(seal, data, &done, data, size), "seal");
         check(EVP_EncryptFinal_ex(seal, tag, &done), "seal");
-        check(EVP_CIPHER_CTX_ctrl(seal, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag), "tag");
+        check(EVP_CIPHER_CTX_get_params(seal, the_tag), "tag");
         middle = now_s();
         check(EVP_DecryptInit_ex2(open, NULL, NULL, nonce, NULL), "nonce");
         check(EVP_DecryptUpdate(open, data, &done, data, size), "open");
-        check(EVP_CIPHER_CTX_ctrl(open, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag), "tag");
+        check(EVP_CIPHER_CTX_set_params(open, the_tag), "tag");
         check(EVP_DecryptFinal_ex(open, tag, &done), "open");
         *open_s += now_s() - middle;
         *seal_s += middle - start;

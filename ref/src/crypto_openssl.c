@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -210,7 +211,29 @@ static void aead_free(void *context, const goipc_allocator *allocator, void *aea
     EVP_CIPHER_CTX_free(aead); /* it wipes the key schedule; NULL is allowed */
 }
 
-/* The steps of one message. Between ERR_set_mark and ERR_pop_to_mark, like all calls of OpenSSL. */
+/* Around what happens for every message. A mark costs as much as a tenth of sealing a small one, so
+ * the second call is left out where it has nothing to do: ERR_set_mark fails for an empty queue,
+ * and what went well has left it empty. */
+static inline bool begin_quietly(void)
+{
+    return ERR_set_mark() == 1;
+}
+
+static inline goipc_error end_quietly(bool is_marked, goipc_error error)
+{
+    if (is_marked || error != GOIPC_ERROR_OK) {
+        ERR_pop_to_mark();
+    }
+    return error;
+}
+
+/* What EVP_CIPHER_CTX_ctrl would hand on for a tag, after looking up what it is asked. */
+#define THE_TAG(tag)                                                                               \
+    {                                                                                              \
+        OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, GOIPC_TAG_SIZE), OSSL_PARAM_END   \
+    }
+
+/* The steps of one message, between begin_quietly and end_quietly. */
 static inline goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool opens)
 {
     const int result = opens ? EVP_DecryptInit_ex2(keyed, NULL, NULL, nonce, NULL)
@@ -239,10 +262,11 @@ static inline goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_
 
 static inline goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
 {
+    OSSL_PARAM wanted[] = THE_TAG(tag);
     int final_size;
 
     if (EVP_EncryptFinal_ex(keyed, tag, &final_size) != 1 ||
-        EVP_CIPHER_CTX_ctrl(keyed, EVP_CTRL_AEAD_GET_TAG, GOIPC_TAG_SIZE, tag) != 1) {
+        EVP_CIPHER_CTX_get_params(keyed, wanted) != 1) {
         return failure();
     }
     return GOIPC_ERROR_OK;
@@ -252,10 +276,11 @@ static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[1
 {
     uint8_t expected[GOIPC_TAG_SIZE];
     uint8_t none[1];
+    const OSSL_PARAM given[] = THE_TAG(expected);
     int final_size;
 
     memcpy(expected, tag, sizeof expected); /* the call below takes it without const */
-    if (EVP_CIPHER_CTX_ctrl(keyed, EVP_CTRL_AEAD_SET_TAG, GOIPC_TAG_SIZE, expected) != 1) {
+    if (EVP_CIPHER_CTX_set_params(keyed, given) != 1) {
         return failure();
     }
     return EVP_DecryptFinal_ex(keyed, none, &final_size) == 1 ? GOIPC_ERROR_OK
@@ -304,11 +329,12 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
                              uint8_t *out, uint8_t tag[16])
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
     assert(data != NULL || data_size == 0);
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = start(aead, nonce, false);
     if (error == GOIPC_ERROR_OK) {
         error = data_size <= GATHERED_SIZE_MAX ? seal_gathered(aead, head, data, data_size, out)
@@ -317,19 +343,19 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
     if (error == GOIPC_ERROR_OK) {
         error = finish_seal(aead, tag);
     }
-    ERR_pop_to_mark();
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12], const uint8_t *in,
                              size_t in_size, const uint8_t tag[16], uint8_t *out)
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && nonce != NULL && tag != NULL);
     assert((in != NULL && out != NULL) || in_size == 0);
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = start(aead, nonce, true);
     if (error == GOIPC_ERROR_OK) {
         error = update(aead, in, in_size, out);
@@ -337,60 +363,59 @@ static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12],
     if (error == GOIPC_ERROR_OK) {
         error = finish_open(aead, tag);
     }
-    ERR_pop_to_mark();
     if (error != GOIPC_ERROR_OK) {
         goipc_wipe(out, in_size);
     }
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && nonce != NULL);
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = start(aead, nonce, opens);
-    ERR_pop_to_mark();
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 static goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
                                uint8_t *out)
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && ((in != NULL && out != NULL) || in_size == 0));
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = update(aead, in, in_size, out);
-    ERR_pop_to_mark();
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && tag != NULL);
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = finish_seal(aead, tag);
-    ERR_pop_to_mark();
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 static goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
 {
     goipc_error error;
+    bool is_marked;
 
     (void)context;
     assert(aead != NULL && tag != NULL);
-    ERR_set_mark();
+    is_marked = begin_quietly();
     error = finish_open(aead, tag);
-    ERR_pop_to_mark();
-    return error;
+    return end_quietly(is_marked, error);
 }
 
 const goipc_crypto *goipci_openssl_table(void)
