@@ -58,13 +58,16 @@ def each(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def growth(
     known: dict[str, Contestant], seconds: float, step: Callable[[str], None], repeats: int = REPEATS
 ) -> list[dict]:
-    """Three decades of each quantity; of each point the fastest run."""
+    """Three decades of each quantity; of each point the time of the fastest run, and the median of the memory."""
     single, batch = known["goipc"], known["goipc batch"]
     long = seconds > 0.2
 
-    def best(what: str, command: list[str]) -> dict:
+    def best(what: str, command: list[str], repeats: int = repeats) -> dict:
         step(f"growth: {what}")
-        return min((execute(command) for _ in range(repeats)), key=lambda run: run["seconds"])
+        runs = [execute(command) for _ in range(repeats)]
+        sizes = [run["rss_server_kib"] for run in runs]
+        kib = None if None in sizes else statistics.median(sizes)
+        return {**min(runs, key=lambda run: run["seconds"]), "rss_server_kib": kib}
 
     counts, sizes, clients = [], [], []
     for count in (10_000, 100_000, 1_000_000, 10_000_000):
@@ -74,7 +77,8 @@ def growth(
         sizes.append((size, best(f"{size} B", single.command("oneway", size, count))))
     for number in (1, 10, 100, 1000):
         command = single.command("roundtrip", 64, 2000 if long else 1000, number)
-        clients.append((number, best(f"{number} clients", command)))
+        # What a hundred of them take is a few pages, as many as one run differs from the next.
+        clients.append((number, best(f"{number} clients", command, REPEATS)))
     made = [
         fit("ns per message over message count", [(n, run["seconds"] / n * 1e9) for n, run in counts], TIME_AT_MOST),
         fit(
