@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libgoipc through its public interface: single writes (also with spinning reads), corked writes,
+/* libgoipc through its public interface: single writes (also with reads that sleep), corked writes,
  * or batches of 512. */
 #include "harness.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_COUNT = 512, CORKED_COUNT = 512, CLIENTS_MAX = 2000, SPIN_US = 50 };
+enum { BATCH_COUNT = 512, CORKED_COUNT = 512, CLIENTS_MAX = 2000 };
 
 struct end {
     goipc_server *server;
@@ -36,7 +36,7 @@ static goipc_options options_of(const bench_options *options)
     const goipc_options made = {
         .encryption = options->encrypted ? GOIPC_ENCRYPTION_REQUIRE : GOIPC_ENCRYPTION_OFF,
         .message_size_max = (uint32_t)options->size_max,
-        .spin_us = strcmp(options->mode, "spin") == 0 ? SPIN_US : 0,
+        .spin_us = strcmp(options->mode, "sleep") == 0 ? GOIPC_NO_WAIT : 0,
         .crypto = options->crypto != NULL ? goipc_crypto_by_name(options->crypto) : NULL,
     };
 

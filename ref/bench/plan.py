@@ -109,7 +109,7 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
         Contestant("socket sealed epoll", of("socket"), "epoll", encrypted=True, limit="socket sealed"),
         Contestant("socket sealed batch", of("socket"), "batch", encrypted=True),
         *modes("goipc", "", "socket", ""),
-        Contestant("goipc spin", of("goipc"), "spin", limit="socket"),
+        Contestant("goipc sleep", of("goipc"), "sleep", limit="socket"),
         *modes("goipc openssl", "openssl", "socket sealed", "evp"),
         *modes("goipc tomcrypt", "tomcrypt", "socket sealed", "tomcrypt"),
         Contestant("golang-ipc", of("go"), limit="socket"),
@@ -123,7 +123,7 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
 
 
 LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "evp", "tomcrypt")
-GOIPC = ("goipc", "goipc spin", "goipc cork", "goipc batch")
+GOIPC = ("goipc", "goipc sleep", "goipc cork", "goipc batch")
 PEERS = ("golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
 
 
@@ -135,7 +135,7 @@ def all_workloads() -> list[Workload]:
     sealed = tuple(f"goipc {crypto}{mode}" for crypto in ("openssl", "tomcrypt") for mode in ("", " cork", " batch"))
     turns = (
         *("socket", "socket epoll", "socket sealed", "evp", "tomcrypt"),
-        *("goipc", "goipc spin", "goipc openssl", "goipc tomcrypt", *PEERS),
+        *("goipc", "goipc sleep", "goipc openssl", "goipc tomcrypt", *PEERS),
     )
     back = (*LIMITS[:-1], "goipc", "goipc batch", "goipc openssl", "goipc openssl batch", *PEERS)
     crowded = tuple(Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients) for clients in (100, 1000))
@@ -154,7 +154,7 @@ def all_workloads() -> list[Workload]:
 def quick_workloads() -> list[Workload]:
     """What the targets need."""
     oneway = (*LIMITS, *GOIPC, "goipc openssl", "goipc openssl batch", "goipc tomcrypt batch", *PEERS)
-    turns = ("socket", "socket epoll", "socket sealed", "evp", "goipc", "goipc spin", "goipc openssl", *PEERS)
+    turns = ("socket", "socket epoll", "socket sealed", "evp", "goipc", "goipc sleep", "goipc openssl", *PEERS)
     return [
         *(Workload("oneway", size, oneway) for size in (64, MIB)),
         Workload("back", 64, ("socket", "socket batch", "goipc", "goipc batch", "golang-ipc")),

@@ -609,9 +609,10 @@ typedef struct goipc_options {
     int32_t write_timeout_ms;     /* how long a write waits for room; 0: 10,000 */
     int32_t close_timeout_ms;     /* how long _close goes on sending what is queued; 0: 1,000 */
     int32_t spin_us;              /* microseconds, at most 1,000,000, that a read looks again and
-                                     again before it sleeps. 0: none. It costs a processor for that
-                                     time and spares both sides a sleep where answers come sooner;
-                                     where they mostly do not, it is seldom tried */
+                                     again before it sleeps, which spares both sides a sleep where
+                                     answers come sooner; where they mostly do not, it is seldom
+                                     tried. 0: 20, or none where this process has one processor;
+                                     GOIPC_NO_WAIT: none */
     const char *directory;        /* of the socket; NULL: "/tmp", as golang-ipc. Not on Windows */
     bool abstract;                /* Linux: an abstract socket "goipc/NAME", no file at all */
     goipc_peers peers;            /* whom to talk to */

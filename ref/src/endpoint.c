@@ -14,8 +14,10 @@ enum {
     PEER_USER_COUNT_MAX = 65536,
     REPEAT_PAUSE_MS = 100, /* as the header promises */
     EVICT_TICK_MS = 1,
+    SPIN_DEFAULT_US = 20, /* what a sleep and its wake-up cost; a longer spin may cost more */
     SPIN_MAX_US = 1000000,
-    SPIN_PAUSE_MAX = 63, /* waits in a row without spinning */
+    SPIN_PAUSE_MAX = 255, /* waits in a row without spinning: few enough that p99 knows nothing of
+                             the spins that are tried between them */
 };
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -110,7 +112,8 @@ static const char *judge_options(const goipc_options *options, goipc_role role)
     if (options->write_timeout_ms < GOIPC_NO_WAIT || options->close_timeout_ms < GOIPC_NO_WAIT) {
         return "write_timeout_ms or close_timeout_ms is negative";
     }
-    if (options->spin_us < 0 || options->spin_us > SPIN_MAX_US) {
+    if (options->spin_us == GOIPC_FOREVER || options->spin_us < GOIPC_NO_WAIT ||
+        options->spin_us > SPIN_MAX_US) {
         return "spin_us is negative or above 1,000,000";
     }
     if (options->peers < GOIPC_PEERS_DEFAULT || options->peers > GOIPC_PEERS_LIST) {
@@ -128,6 +131,12 @@ static int32_t or_default(int32_t value, int32_t value_default)
     return value == 0 ? value_default : value;
 }
 
+/* Whoever looks again and again on the only processor keeps the peer from answering. */
+static int32_t default_spin_us(void)
+{
+    return goipci_system_processors() > 1 ? SPIN_DEFAULT_US : GOIPC_NO_WAIT;
+}
+
 static goipc_error copy_options(goipci_endpoint *endpoint, const goipc_options *options)
 {
     const size_t size = options->peer_user_count * sizeof options->peer_users[0];
@@ -139,6 +148,7 @@ static goipc_error copy_options(goipci_endpoint *endpoint, const goipc_options *
         or_default(options->handshake_timeout_ms, HANDSHAKE_TIMEOUT_DEFAULT_MS);
     own->write_timeout_ms = or_default(options->write_timeout_ms, WRITE_TIMEOUT_DEFAULT_MS);
     own->close_timeout_ms = or_default(options->close_timeout_ms, CLOSE_TIMEOUT_DEFAULT_MS);
+    own->spin_us = or_default(options->spin_us, default_spin_us());
     own->crypto = options->crypto != NULL ? options->crypto : goipc_crypto_default();
     own->allocator = endpoint->allocator;
     own->directory = NULL; /* the address has it */
@@ -364,7 +374,7 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 /* Looks without sleeping. A spin that found nothing makes the next waits go without, twice as many
- * each time, so that it costs next to nothing where it does not help. */
+ * each time, and one that did halves them: it costs next to nothing where it seldom helps. */
 static goipc_error spin(goipci_endpoint *endpoint, int64_t until_us, goipci_ready *ready,
                         size_t capacity, size_t *count)
 {
@@ -373,7 +383,7 @@ static goipc_error spin(goipci_endpoint *endpoint, int64_t until_us, goipci_read
     do {
         error = goipci_poller_wait(endpoint->poller, 0, ready, capacity, count);
     } while (error == GOIPC_ERROR_OK && *count == 0 && goipci_system_clock_us() < until_us);
-    endpoint->spin_pause = *count > 0 ? 0 : endpoint->spin_pause * 2 + 1;
+    endpoint->spin_pause = *count > 0 ? endpoint->spin_pause / 2 : endpoint->spin_pause * 2 + 1;
     if (endpoint->spin_pause > SPIN_PAUSE_MAX) {
         endpoint->spin_pause = SPIN_PAUSE_MAX;
     }

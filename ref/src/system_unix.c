@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* system.h for POSIX systems. */
-#define _DEFAULT_SOURCE /* getentropy and clock_gettime under -std=c11 with glibc */
+#define _GNU_SOURCE /* getentropy and clock_gettime under -std=c11 with glibc; CPU_COUNT */
 
 #include "system.h"
 
@@ -10,6 +10,9 @@
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #if __has_include(<sys/random.h>)
 #include <sys/random.h> /* where macOS declares getentropy; OpenBSD has it in <unistd.h> alone */
 #endif
@@ -60,6 +63,26 @@ int64_t goipci_system_clock_ms(void)
 {
     return goipci_system_clock_us() / 1000;
 }
+
+#if defined(__linux__)
+/* Those that this process is confined to; sysconf would read a file and give all of the machine. */
+unsigned goipci_system_processors(void)
+{
+    cpu_set_t usable;
+
+    if (sched_getaffinity(0, sizeof usable, &usable) != 0) {
+        return errno == EINVAL ? CPU_SETSIZE : 1; /* EINVAL: there are more than the set can hold */
+    }
+    return (unsigned)CPU_COUNT(&usable);
+}
+#else
+unsigned goipci_system_processors(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return count > 1 ? (unsigned)count : 1;
+}
+#endif
 
 /* How many forks lie between the first process that watched them and this one. Every call looks at
  * it, so it must not cost a system call, as getpid does. */

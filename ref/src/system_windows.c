@@ -51,6 +51,21 @@ int64_t goipci_system_clock_ms(void)
     return goipci_system_clock_us() / 1000;
 }
 
+unsigned goipci_system_processors(void)
+{
+    DWORD_PTR process, machine;
+    unsigned count = 0;
+
+    /* A process in several groups of processors is told nothing here, and has more than one. */
+    if (!GetProcessAffinityMask(GetCurrentProcess(), &process, &machine)) {
+        return 1;
+    }
+    for (; process != 0; process &= process - 1) {
+        count++;
+    }
+    return count > 0 ? count : (unsigned)(8 * sizeof process);
+}
+
 void goipci_system_watch_forks(void)
 {
     /* There are none. */

@@ -1,8 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: spin_us makes a read look again before it sleeps, within its timeout, and gives that up
- * where it finds nothing; timeouts and interrupts stay what they are. Method: the processor time of
- * the reading thread, since that is what spinning costs and sleeping does not. */
+/* Goal: a read looks again before it sleeps, as long as spin_us says, within its timeout, and gives
+ * that up where it finds nothing; nobody spins on a single processor; timeouts and interrupts stay
+ * what they are. Method: the processor time of the reading thread, since that is what spinning
+ * costs and sleeping does not, and the calls that wait, counted on their way to the system. */
+#define _GNU_SOURCE
 #include "endpoint_pair.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+
+/* Calls of epoll_wait that do not wait, and whom to interrupt at the first that does. */
+static int look_count;
+static goipc_server *waiting;
+
+int __real_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms);
+int __wrap_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms);
+int __wrap_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms)
+{
+    if (timeout_ms == 0) {
+        look_count++;
+    } else if (waiting != NULL) {
+        goipc_server_interrupt(waiting);
+    }
+    return __real_epoll_wait(queue, events, capacity, timeout_ms);
+}
+
+/* What the system says of the processors: how many, or an error. */
+static unsigned processor_count = 2;
+static int processor_error;
+
+int __wrap_sched_getaffinity(pid_t process, size_t size, cpu_set_t *usable);
+int __wrap_sched_getaffinity(pid_t process, size_t size, cpu_set_t *usable)
+{
+    (void)process;
+    CPU_ZERO_S(size, usable);
+    for (unsigned i = 0; i < processor_count; i++) {
+        CPU_SET_S(i, size, usable);
+    }
+    errno = processor_error;
+    return processor_error == 0 ? 0 : -1;
+}
 
 static double cpu_ms(void)
 {
@@ -43,12 +81,52 @@ static void test_spins_within_its_timeout_and_gives_up(void)
     double without;
 
     goipc_server_close(server);
-    server = start_spinning(name, 0);
+    server = start_spinning(name, GOIPC_NO_WAIT);
     without = cost_of_empty_read(server, TIMEOUT_MS);
     goipc_server_close(server);
     printf("a read of %d ms that finds nothing: %.2f ms spinning, %.2f after that, %.2f without\n",
            TIMEOUT_MS, spun, rested, without);
     EXPECT(spun > 4 * rested && spun > 4 * without);
+}
+
+/* How many times a read looks before it waits. */
+static int looks_before_waiting(int32_t spin_us)
+{
+    char name[64];
+    goipc_server *server = start_spinning(name, spin_us);
+    goipc_message message;
+    int count;
+
+    look_count = 0;
+    waiting = server;
+    EXPECT(goipc_server_read(server, GOIPC_FOREVER, &message) == GOIPC_ERROR_INTERRUPTED);
+    waiting = NULL;
+    count = look_count;
+    goipc_server_close(server);
+    return count;
+}
+
+static void test_spins_by_default_where_somebody_else_can_work(void)
+{
+    static const struct {
+        unsigned count;
+        int error;
+        bool spins;
+    } rows[] = {
+        {2, 0, true},      {64, 0, true},
+        {1, 0, false},     {0, EINVAL, true}, /* more processors than fit into the set */
+        {0, EPERM, false},                    /* a filter of system calls */
+    };
+
+    EXPECT(looks_before_waiting(GOIPC_NO_WAIT) == 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        processor_count = rows[i].count;
+        processor_error = rows[i].error;
+        EXPECT((looks_before_waiting(0) > 0) == rows[i].spins);
+        EXPECT(looks_before_waiting(1) > 0); /* who asks for it knows why */
+    }
+    processor_count = 2;
+    processor_error = 0;
 }
 
 static void *interrupt_it(void *server)
@@ -95,6 +173,7 @@ static void test_messages_come_as_always(void)
 int main(void)
 {
     test_spins_within_its_timeout_and_gives_up();
+    test_spins_by_default_where_somebody_else_can_work();
     test_interrupt_ends_a_spin();
     test_messages_come_as_always();
     printf("ok %d checks\n", test_checks);

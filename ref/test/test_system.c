@@ -2,13 +2,14 @@
 /* Goal: randomness is whole or an error that leaves zeros, whatever the kernel answers; the clock
  * does not go back; registration happens once; flags carry what was written before them. Method:
  * this program brings its own getentropy, which the library then calls. */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 
 #include "system.h"
 #include "test.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,6 +111,38 @@ static void test_clock_goes_forward(void)
     }
 }
 
+#if defined(__linux__)
+/* In a thread, whose processors are not those of the others. */
+static void *confine(void *context)
+{
+    const int processor = sched_getcpu();
+    cpu_set_t one;
+
+    (void)context;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)processor, &one);
+    EXPECT(sched_setaffinity(0, sizeof one, &one) == 0);
+    EXPECT(goipci_system_processors() == 1);
+    return NULL;
+}
+
+static void test_processors_are_those_it_may_use(void)
+{
+    cpu_set_t usable;
+    pthread_t thread;
+
+    EXPECT(sched_getaffinity(0, sizeof usable, &usable) == 0);
+    EXPECT(goipci_system_processors() == (unsigned)CPU_COUNT(&usable));
+    EXPECT(pthread_create(&thread, NULL, confine, NULL) == 0);
+    pthread_join(thread, NULL);
+}
+#else
+static void test_processors_are_those_it_may_use(void)
+{
+    EXPECT(goipci_system_processors() >= 1);
+}
+#endif
+
 static void test_process_tells_a_fork(void)
 {
     int64_t process;
@@ -187,6 +220,7 @@ int main(void)
     test_random_fails_whole();
     test_random_goes_on_after_a_signal();
     test_clock_goes_forward();
+    test_processors_are_those_it_may_use();
     test_process_tells_a_fork();
     test_registration_happens_once();
     test_flag_carries_what_was_written_before();
