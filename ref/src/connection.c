@@ -117,11 +117,12 @@ static void note_queued(goipci_connection *connection)
 {
     goipci_endpoint *endpoint = connection->endpoint;
     const bool queued =
-        goipci_session_has_output(connection->session) && connection->phase < GOIPCI_PHASE_FLUSHING;
+        connection->phase < GOIPCI_PHASE_FLUSHING && goipci_session_has_output(connection->session);
 
-    if (queued == connection->links[GOIPCI_LIST_QUEUED].is_on) {
+    if (queued == connection->is_queued) {
         return;
     }
+    connection->is_queued = queued;
     goipci_lock_take(&endpoint->lock);
     if (queued) {
         goipci_list_append(&endpoint->queued, connection);
@@ -320,9 +321,7 @@ void goipci_connection_forget(goipci_connection *connection)
     connection->phase = GOIPCI_PHASE_OVER;
     end_sending(connection, GOIPC_ERROR_DISCONNECTED);
     goipci_poller_forget(endpoint->poller, connection->stream, &connection->known);
-    goipci_lock_take(&endpoint->lock);
-    goipci_list_remove(&endpoint->queued, connection);
-    goipci_lock_give(&endpoint->lock);
+    note_queued(connection);
     goipci_lock_give(&connection->lock);
 }
 

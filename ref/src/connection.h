@@ -45,6 +45,7 @@ struct goipci_connection {
     atomic_bool leave_requested; /* by goipc_server_disconnect */
     bool known;                  /* to the poller */
     unsigned watched_events;
+    bool is_queued; /* on the endpoint's list, whose links other threads change to take turns */
     uint64_t corked_count; /* messages that are not in the endpoint's counters yet */
     uint64_t corked_size;
 };

@@ -132,6 +132,63 @@ static void test_full_duplex(goipc_encryption encryption)
     pair_close(&all.pair);
 }
 
+/* Corks again before each message, as somebody does who knows nothing of the other threads. */
+static void *write_corked(void *context)
+{
+    const job *self = context;
+    goipc_server *server = self->all->pair.server;
+    body data = {.writer = self->writer};
+
+    for (uint32_t i = 0; i < MESSAGE_COUNT; i++) {
+        data.number = i;
+        goipc_server_cork(server);
+        EXPECT(goipc_server_write(server, self->all->pair.id, 1, &data, sizeof data) ==
+               GOIPC_ERROR_OK);
+    }
+    self->all->done++;
+    return NULL;
+}
+
+static void *flush_often(void *context)
+{
+    shared *all = context;
+
+    while (!all->stop) {
+        EXPECT(goipc_server_flush(all->pair.server, PATIENCE_MS) == GOIPC_ERROR_OK);
+    }
+    return NULL;
+}
+
+/* What one thread corks another one flushes, at any moment: every message arrives, in the order of
+ * its writer. */
+static void test_corks_and_flushes_meet(void)
+{
+    const goipc_server_config config = {.options.encryption = GOIPC_ENCRYPTION_OFF};
+    const goipc_client_config client_config = {.options.encryption = GOIPC_ENCRYPTION_OFF};
+    shared all = {.started = 0};
+    pthread_t writers[WRITER_COUNT], flushers[2], reader;
+    job jobs[WRITER_COUNT];
+
+    pair_start(&all.pair, config, client_config);
+    EXPECT(pthread_create(&reader, NULL, read_as_client, &all) == 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        EXPECT(pthread_create(&flushers[i], NULL, flush_often, &all) == 0);
+    }
+    for (uint32_t i = 0; i < WRITER_COUNT; i++) {
+        jobs[i] = (job){&all, i, true, false};
+        EXPECT(pthread_create(&writers[i], NULL, write_corked, &jobs[i]) == 0);
+    }
+    for (size_t i = 0; i < WRITER_COUNT; i++) {
+        pthread_join(writers[i], NULL);
+    }
+    pthread_join(reader, NULL); /* those who flush go on until all has arrived */
+    all.stop = true;
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(flushers[i], NULL);
+    }
+    pair_close(&all.pair);
+}
+
 /* --- calls that wait, and what ends them -------------------------------------------------------
  * */
 
@@ -663,6 +720,7 @@ int main(void)
 {
     test_full_duplex(GOIPC_ENCRYPTION_REQUIRE);
     test_full_duplex(GOIPC_ENCRYPTION_OFF);
+    test_corks_and_flushes_meet();
     for (int32_t timeout_ms = 1; timeout_ms <= 10000; timeout_ms += 9999) {
         test_large_messages_of_several_threads(GOIPC_ENCRYPTION_OFF, timeout_ms);
         test_large_messages_of_several_threads(GOIPC_ENCRYPTION_REQUIRE, timeout_ms);
