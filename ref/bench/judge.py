@@ -86,6 +86,39 @@ def large_encrypted_possible(figures: Figures, processors: int) -> float | None:
     return large_encrypted_limit_us(socket, cipher) / (work_us / processors)
 
 
+def small_encrypted_possible(figures: Figures) -> float | None:
+    """How many times golang-ipc's rate a side has that does nothing but call the bare cipher and the bare socket."""
+    cipher, socket, peer = (
+        figures.get("oneway", 64, name) for name in ("evp", "socket sealed batch", "golang-ipc encrypted")
+    )
+    if cipher is None or socket is None or peer is None:
+        return None
+    side_us = max(cipher["seal_us"], cipher["open_us"]) + socket["cpu_us_per_message"]
+    return 1e6 / side_us / peer["messages_per_s"]
+
+
+def bounds(figures: Figures, processors: int) -> list[str]:
+    """What the same run says of targets that nothing on this machine could meet, or hardly."""
+    lines = []
+    small = small_encrypted_possible(figures)
+    if small is not None:
+        cipher, socket = (figures.get("oneway", 64, name) for name in ("evp", "socket sealed batch"))
+        lines.append(
+            f"64 B encrypted costs at least {cipher['seal_us'] * 1e3:.0f} ns to seal, "
+            f"{cipher['open_us'] * 1e3:.0f} ns to open and {socket['cpu_us_per_message'] * 1e3:.0f} ns in the kernel on "
+            f"the busier side: that allows at best {small:.1f} times the rate of golang-ipc."
+        )
+    large = large_encrypted_possible(figures, processors)
+    if large is not None:
+        _, socket, cipher = large_encrypted_rows(figures)
+        lines.append(
+            f"1 MiB encrypted costs at least {cipher['seal_us']:.0f} us to seal, {cipher['open_us']:.0f} us to open "
+            f"and {socket['cpu_us_per_message_both']:.0f} us in the kernel on both sides: on {processors} processors "
+            f"that allows at best {large:.2f} of the slower of cipher and socket alone."
+        )
+    return lines
+
+
 def idle_client_kib(figures: Figures, name: str) -> float | None:
     rows = [row for (kind, _, _, who), row in figures.by_key.items() if (kind, who) == ("idle", name)]
     return rows[0]["idle_client_kib"] if rows else None

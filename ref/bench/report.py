@@ -9,7 +9,7 @@ import platform
 import re
 from pathlib import Path
 
-from judge import Figures, Target, large_encrypted_possible, large_encrypted_rows, targets
+from judge import Figures, Target, bounds, targets
 from plan import KINDS, Workload, size_text
 from rich.console import Console
 from rich.table import Table
@@ -233,16 +233,8 @@ def document_text(result: dict) -> str:
             for target in targets(figures, result["growth"])
         ],
     )
-    possible = large_encrypted_possible(figures, on["processors"])
-    if possible is not None:
-        _, socket, cipher = large_encrypted_rows(figures)
-        out += [
-            f"1 MiB encrypted costs at least {cipher['seal_us']:.0f} us to seal, {cipher['open_us']:.0f} us to "
-            f"open and {socket['cpu_us_per_message_both']:.0f} us in the kernel on both sides: on "
-            f"{on['processors']} processors that allows at best {possible:.2f} of the slower of cipher and socket "
-            "alone.",
-            "",
-        ]
+    for line in bounds(figures, on["processors"]):
+        out += [line, ""]
     for kind in ("oneway", "back"):
         sizes = sorted({row["size"] for row in rows if row["workload"] == kind})
         out += table(

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from growth import STEPS, growth
-from judge import Figures, targets
+from judge import Figures, bounds, targets
 from measure import Bench, ContestantError, limit_s
 from plan import contestants, workloads
 from report import machine, plot, show, show_targets, write_document
@@ -114,6 +114,8 @@ def main() -> int:
     judged = [] if options.only else targets(Figures(result["rows"]), result["growth"])
     if judged:
         show_targets(judged, console)
+        for line in bounds(Figures(result["rows"]), result["machine"]["processors"]):
+            console.print(line, markup=False)
     for one in result["growth"]:
         points = ", ".join(f"{point:.3g}" for point in one["points"])
         console.print(f"growth: {one['text']}: {points}; exponent {one['exponent']:+.3f}")

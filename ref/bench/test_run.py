@@ -231,6 +231,18 @@ def test_the_cipher_is_the_limit_where_it_is_slower_than_the_socket() -> None:
     assert judge.large_encrypted_possible(figures, 2) == pytest.approx(3 / (5.75 / 2))
 
 
+def test_the_bound_of_small_sealed_messages_is_cipher_and_socket_of_one_side() -> None:
+    known = [
+        measurement("evp", [9], seal_s=2, open_s=3),
+        measurement("socket sealed batch", [1]),
+        measurement("golang-ipc encrypted", [70]),
+    ]
+    # 3 seconds to open, and half a second of the socket's busier side.
+    assert judge.small_encrypted_possible(figures_of(*known)) == pytest.approx(70 / 3.5)
+    assert "at best 20.0 times" in judge.bounds(figures_of(*known), 2)[0]
+    assert judge.bounds(figures_of(*known[:2]), 2) == []
+
+
 @pytest.fixture(scope="module")
 def binaries() -> Path:
     """The contestants as they are now."""
