@@ -105,8 +105,8 @@ def bounds(figures: Figures, processors: int) -> list[str]:
         cipher, socket = (figures.get("oneway", 64, name) for name in ("evp", "socket sealed batch"))
         lines.append(
             f"64 B encrypted costs at least {cipher['seal_us'] * 1e3:.0f} ns to seal, "
-            f"{cipher['open_us'] * 1e3:.0f} ns to open and {socket['cpu_us_per_message'] * 1e3:.0f} ns in the kernel on "
-            f"the busier side: that allows at best {small:.1f} times the rate of golang-ipc."
+            f"{cipher['open_us'] * 1e3:.0f} ns to open and {socket['cpu_us_per_message'] * 1e3:.0f} ns in the kernel "
+            f"on the busier side: that allows at best {small:.1f} times the rate of golang-ipc."
         )
     large = large_encrypted_possible(figures, processors)
     if large is not None:
