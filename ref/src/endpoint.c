@@ -134,7 +134,7 @@ static int32_t or_default(int32_t value, int32_t value_default)
 /* Whoever looks again and again on the only processor keeps the peer from answering. */
 static int32_t default_spin_us(void)
 {
-    return goipci_system_processors() > 1 ? SPIN_DEFAULT_US : GOIPC_NO_WAIT;
+    return goipci_system_is_parallel() ? SPIN_DEFAULT_US : GOIPC_NO_WAIT;
 }
 
 static goipc_error copy_options(goipci_endpoint *endpoint, const goipc_options *options)

@@ -15,8 +15,8 @@ int64_t goipci_system_clock_ms(void);
 /* Microseconds on the same clock. */
 int64_t goipci_system_clock_us(void);
 
-/* How many processors this process may use; 1 where that cannot be known. */
-unsigned goipci_system_processors(void);
+/* Whether this process may use more than one processor; false where that cannot be known. */
+bool goipci_system_is_parallel(void);
 
 /* The identity of this process, compared to notice the forks that come after watch_forks, which may
  * be called again and again. process is nothing but a load: every call asks it, also in a signal

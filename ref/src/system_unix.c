@@ -66,21 +66,19 @@ int64_t goipci_system_clock_ms(void)
 
 #if defined(__linux__)
 /* Those that this process is confined to; sysconf would read a file and give all of the machine. */
-unsigned goipci_system_processors(void)
+bool goipci_system_is_parallel(void)
 {
     cpu_set_t usable;
 
     if (sched_getaffinity(0, sizeof usable, &usable) != 0) {
-        return errno == EINVAL ? CPU_SETSIZE : 1; /* EINVAL: there are more than the set can hold */
+        return errno == EINVAL; /* there are more than the set can hold */
     }
-    return (unsigned)CPU_COUNT(&usable);
+    return CPU_COUNT(&usable) > 1;
 }
 #else
-unsigned goipci_system_processors(void)
+bool goipci_system_is_parallel(void)
 {
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return count > 1 ? (unsigned)count : 1;
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1;
 }
 #endif
 

@@ -51,19 +51,16 @@ int64_t goipci_system_clock_ms(void)
     return goipci_system_clock_us() / 1000;
 }
 
-unsigned goipci_system_processors(void)
+bool goipci_system_is_parallel(void)
 {
     DWORD_PTR process, machine;
-    unsigned count = 0;
 
-    /* A process in several groups of processors is told nothing here, and has more than one. */
     if (!GetProcessAffinityMask(GetCurrentProcess(), &process, &machine)) {
-        return 1;
+        return false;
     }
-    for (; process != 0; process &= process - 1) {
-        count++;
-    }
-    return count > 0 ? count : (unsigned)(8 * sizeof process);
+    /* None: it is in several groups of processors. Otherwise whether one is left without the
+     * first. */
+    return process == 0 || (process & (process - 1)) != 0;
 }
 
 void goipci_system_watch_forks(void)

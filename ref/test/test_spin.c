@@ -4,6 +4,7 @@
  * what they are. Method: the processor time of the reading thread, since that is what spinning
  * costs and sleeping does not, and the calls that wait, counted on their way to the system. */
 #define _GNU_SOURCE
+#include "endpoint.h"
 #include "endpoint_pair.h"
 
 #include <errno.h>
@@ -14,6 +15,9 @@
 static int look_count;
 static goipc_server *waiting;
 
+/* What is found, where this test alone decides it and nobody waits for anything. */
+static enum { AS_IT_IS, NOTHING, SOMETHING } found;
+
 int __real_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms);
 int __wrap_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms);
 int __wrap_epoll_wait(int queue, struct epoll_event *events, int capacity, int timeout_ms)
@@ -22,6 +26,10 @@ int __wrap_epoll_wait(int queue, struct epoll_event *events, int capacity, int t
         look_count++;
     } else if (waiting != NULL) {
         goipc_server_interrupt(waiting);
+    }
+    if (found != AS_IT_IS) {
+        events[0] = (struct epoll_event){.events = EPOLLIN, .data = {.ptr = &found}};
+        return found == SOMETHING;
     }
     return __real_epoll_wait(queue, events, capacity, timeout_ms);
 }
@@ -113,9 +121,11 @@ static void test_spins_by_default_where_somebody_else_can_work(void)
         int error;
         bool spins;
     } rows[] = {
-        {2, 0, true},      {64, 0, true},
-        {1, 0, false},     {0, EINVAL, true}, /* more processors than fit into the set */
-        {0, EPERM, false},                    /* a filter of system calls */
+        {.count = 2, .spins = true},
+        {.count = 64, .spins = true},
+        {.count = 1, .spins = false},
+        {.error = EINVAL, .spins = true}, /* more processors than fit into the set */
+        {.error = EPERM, .spins = false}, /* a filter of system calls */
     };
 
     EXPECT(looks_before_waiting(GOIPC_NO_WAIT) == 0);
@@ -127,6 +137,46 @@ static void test_spins_by_default_where_somebody_else_can_work(void)
     }
     processor_count = 2;
     processor_error = 0;
+}
+
+/* How many waits go without a spin until the next one, which finds what `found` says. */
+static int waits_until_spin(goipci_endpoint *endpoint)
+{
+    goipci_ready ready;
+    size_t count;
+    int waits = -1;
+
+    look_count = 0;
+    do {
+        EXPECT(goipci_endpoint_wait(endpoint, 1000, &ready, 1, &count) == GOIPC_ERROR_OK);
+        EXPECT(count == (found == SOMETHING));
+        waits++;
+    } while (look_count == 0);
+    return waits;
+}
+
+static void test_spins_are_rarer_where_they_do_not_help(void)
+{
+    static const int waits[] = {0, 1, 3, 7, 15, 31, 63, 127, 255, 255};
+    enum { LAST = sizeof waits / sizeof waits[0] - 1 };
+    const goipc_options options = {.spin_us = 1};
+    goipci_endpoint endpoint = {.process = 0};
+    goipc_failure failure;
+    char name[64];
+
+    EXPECT(goipci_endpoint_init(&endpoint, GOIPC_ROLE_SERVER, test_name(name), &options,
+                                &failure) == GOIPC_ERROR_OK);
+    found = NOTHING;
+    for (size_t i = 0; i <= LAST; i++) {
+        EXPECT(waits_until_spin(&endpoint) == waits[i]);
+    }
+    found = SOMETHING;
+    for (size_t i = LAST - 1; i > 0; i--) {
+        EXPECT(waits_until_spin(&endpoint) == waits[i]);
+    }
+    EXPECT(waits_until_spin(&endpoint) == 0);
+    found = AS_IT_IS;
+    goipci_endpoint_wipe(&endpoint);
 }
 
 static void *interrupt_it(void *server)
@@ -174,6 +224,7 @@ int main(void)
 {
     test_spins_within_its_timeout_and_gives_up();
     test_spins_by_default_where_somebody_else_can_work();
+    test_spins_are_rarer_where_they_do_not_help();
     test_interrupt_ends_a_spin();
     test_messages_come_as_always();
     printf("ok %d checks\n", test_checks);
