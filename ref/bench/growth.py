@@ -62,11 +62,11 @@ def growth(
     single, batch = known["goipc"], known["goipc batch"]
     long = seconds > 0.2
 
-    def best(what: str, command: list[str], repeats: int = repeats) -> dict:
+    def best(what: str, command: list[str], count: int = repeats) -> dict:
         step(f"growth: {what}")
-        runs = [execute(command) for _ in range(repeats)]
-        sizes = [run["rss_server_kib"] for run in runs]
-        kib = None if None in sizes else statistics.median(sizes)
+        runs = [execute(command) for _ in range(count)]
+        resident = [run["rss_server_kib"] for run in runs]
+        kib = None if None in resident else statistics.median(resident)
         return {**min(runs, key=lambda run: run["seconds"]), "rss_server_kib": kib}
 
     counts, sizes, clients = [], [], []

@@ -86,13 +86,17 @@ def large_encrypted_possible(figures: Figures, processors: int) -> float | None:
     return large_encrypted_limit_us(socket, cipher) / (work_us / processors)
 
 
+def small_encrypted_rows(figures: Figures) -> tuple[dict, dict, dict] | None:
+    rows = tuple(figures.get("oneway", 64, name) for name in ("golang-ipc encrypted", "socket sealed batch", "evp"))
+    return None if None in rows else rows
+
+
 def small_encrypted_possible(figures: Figures) -> float | None:
     """How many times golang-ipc's rate a side has that does nothing but call the bare cipher and the bare socket."""
-    cipher, socket, peer = (
-        figures.get("oneway", 64, name) for name in ("evp", "socket sealed batch", "golang-ipc encrypted")
-    )
-    if cipher is None or socket is None or peer is None:
+    rows = small_encrypted_rows(figures)
+    if rows is None:
         return None
+    peer, socket, cipher = rows
     side_us = max(cipher["seal_us"], cipher["open_us"]) + socket["cpu_us_per_message"]
     return 1e6 / side_us / peer["messages_per_s"]
 
@@ -102,7 +106,7 @@ def bounds(figures: Figures, processors: int) -> list[str]:
     lines = []
     small = small_encrypted_possible(figures)
     if small is not None:
-        cipher, socket = (figures.get("oneway", 64, name) for name in ("evp", "socket sealed batch"))
+        _, socket, cipher = small_encrypted_rows(figures)
         lines.append(
             f"64 B encrypted costs at least {cipher['seal_us'] * 1e3:.0f} ns to seal, "
             f"{cipher['open_us'] * 1e3:.0f} ns to open and {socket['cpu_us_per_message'] * 1e3:.0f} ns in the kernel "
