@@ -326,9 +326,7 @@ def module_of(directory: pathlib.Path) -> tuple[str, str]:
 
 
 def runner(wine: bool) -> tuple[str, ...]:
-    if not wine:
-        return ()
-    return ("wine",) if "WINEPREFIX" in os.environ else ("sh", str(ROOT / "tools" / "windows" / "wine"))
+    return (str(ROOT / "tools" / "windows" / "wine"),) if wine else ()
 
 
 def find_peer(given: str | None, wine: bool) -> pathlib.Path | None:

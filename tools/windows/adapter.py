@@ -194,8 +194,8 @@ class Adapter:
 
 
 async def start(hello: bytes) -> tuple[asyncio.subprocess.Process, bytes]:
-    """The program under Wine and its answer to the first request. On a busy machine Wine itself sometimes ends
-    before the program has begun: what has not said a word is started again."""
+    """The program under Wine and its answer to the first request. Where the script `wine` may not keep addresses from
+    being random, Wine ends now and then before the program has begun: what has not said a word is started again."""
     wine = Path(__file__).with_name("wine")
     for left in reversed(range(STARTS_MAX)):
         child = await asyncio.create_subprocess_exec(
