@@ -518,21 +518,6 @@ static void test_client_gives_up(void)
     goipc_client_close(client);
 }
 
-static void test_first_retry_is_quick(void)
-{
-    char name[64];
-    goipc_client *client;
-    goipc_message message;
-
-    test_name(name);
-    EXPECT(goipc_client_start(name, NULL, &client) == GOIPC_ERROR_OK);
-    client_expect_status(client, GOIPC_STATUS_CONNECTING);
-    EXPECT(goipc_client_read(client, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
-    EXPECT(goipc_client_poll_timeout_ms(client) >= 0);
-    EXPECT(goipc_client_poll_timeout_ms(client) <= 2);
-    goipc_client_close(client);
-}
-
 static void test_encryption_mismatch_is_final(void)
 {
     static const struct {
@@ -1220,7 +1205,6 @@ int main(void)
     test_borrowed_data_of_a_connection_that_leaves();
     test_writer_alone_connects_and_reconnects();
     test_client_gives_up();
-    test_first_retry_is_quick();
     test_encryption_mismatch_is_final();
     test_many_clients_take_turns();
     test_refused_peer_is_closed_at_once();
