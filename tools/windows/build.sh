@@ -48,7 +48,7 @@ make_prefix()
         rm -rf "$prefix"
         mkdir -p "$prefix"
         # Neither .NET nor a browser is asked for: that would be a dialogue.
-        WINEDLLOVERRIDES='mscoree,mshtml=' WINEPREFIX=$PWD/$prefix WINEDEBUG=-all quietly prefix wineboot --init
+        WINEDLLOVERRIDES='mscoree,mshtml=' quietly prefix tools/windows/wine wineboot --init
         WINEPREFIX=$PWD/$prefix wineserver -w
         date >"$prefix/stamp"
     fi

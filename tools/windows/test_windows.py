@@ -63,6 +63,18 @@ def test_without_a_tool_it_skips_and_names_the_package(tree, absent):
     assert (status, lines[-1]) == (0, "0 passed, 0 failed, 1 skipped")
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_wine_runs_at_steady_addresses_where_it_may(tree, allowed):
+    script = shutil.copy(HERE / "wine", tree / "tools/windows/wine")
+    give(tree, "setarch", 'test "$1" = -R && shift && steady=1 exec "$@"' if allowed else "exit 1")
+    give(tree, "true", "exit 0")
+    give(tree, "wine", 'echo "${steady:-random} $WINEPREFIX $*"')
+    done = subprocess.run(
+        [script, "a b.exe", "c"], env={"PATH": str(tree / "bin")}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{'1' if allowed else 'random'} {tree}/build/windows/prefix a b.exe c\n"
+
+
 def test_on_another_processor_it_skips(tree):
     for name in NEEDED:
         give(tree, name, "exit 0")
