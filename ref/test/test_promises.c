@@ -108,6 +108,31 @@ static void test_pauses_grow_and_differ(void)
     refuse_end(&both[1]);
 }
 
+/* The same where there is no server at all. */
+static void test_first_pause_without_a_server(void)
+{
+    const int64_t until = test_clock_ms() + PATIENCE_MS;
+    int64_t before, after;
+    int32_t left_ms;
+
+    do { /* until no time has passed in which there could have been a second attempt */
+        char name[64];
+        goipc_client *client;
+        goipc_message message;
+
+        EXPECT(goipc_client_start(test_name(name), NULL, &client) == GOIPC_ERROR_OK);
+        before = test_clock_ms();
+        EXPECT(before < until);
+        EXPECT(goipc_client_read(client, 0, &message) == GOIPC_ERROR_OK);
+        EXPECT(message.status == GOIPC_STATUS_CONNECTING);
+        EXPECT(goipc_client_read(client, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
+        left_ms = goipc_client_poll_timeout_ms(client);
+        after = test_clock_ms();
+        goipc_client_close(client);
+    } while (after > before);
+    EXPECT(left_ms >= 0 && left_ms <= PAUSE_FIRST_MS);
+}
+
 /* The total time counts for each reconnecting anew, and is kept. */
 static void test_reconnecting_gives_up(void)
 {
@@ -556,6 +581,7 @@ static void test_interrupted_sending(bool by_server, bool flushes, bool corked)
 int main(void)
 {
     test_pauses_grow_and_differ();
+    test_first_pause_without_a_server();
     test_reconnecting_gives_up();
     for (int corked = 0; corked < 2; corked++) {
         test_unsent_is_dropped(GOIPC_ENCRYPTION_OFF, corked != 0);
