@@ -5,6 +5,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,12 +33,44 @@ typedef struct tap {
     tapped pairs[PAIR_COUNT_MAX];
 } tap;
 
-static volatile sig_atomic_t stopped;
+/* A signal writes one byte to stop_pipe[1]. The byte stays there, so that a poll that begins after
+ * the signal returns as well. */
+static int stop_pipe[2] = {-1, -1};
 
 static void stop(int number)
 {
+    const int saved_errno = errno;
+
     (void)number;
-    stopped = 1;
+    (void)!write(stop_pipe[1], "", 1); /* a full pipe says the same */
+    errno = saved_errno;
+}
+
+static bool stop_on_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = stop};
+
+    if (pipe(stop_pipe) != 0) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        (void)!fcntl(stop_pipe[i], F_SETFL, O_NONBLOCK);
+        (void)!fcntl(stop_pipe[i], F_SETFD, FD_CLOEXEC);
+    }
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        sigaction(signals[i], &action, NULL);
+    }
+    action.sa_handler = SIG_IGN; /* writing to a closed standard output fails instead */
+    sigaction(SIGPIPE, &action, NULL);
+    return true;
+}
+
+static bool is_stopped(void)
+{
+    struct pollfd look = {.fd = stop_pipe[0], .events = POLLIN};
+
+    return poll(&look, 1, 0) > 0;
 }
 
 static void print_time(void)
@@ -179,12 +212,13 @@ static void pass_to_client(tap *self, tapped *pair)
     }
 }
 
+/* Ends at a signal, or when standard output is closed. */
 static void run(tap *self)
 {
     goipc_message message;
 
-    while (!stopped) {
-        struct pollfd looks[PAIR_COUNT_MAX + 1] = {
+    while (!is_stopped()) {
+        struct pollfd looks[PAIR_COUNT_MAX + 3] = {
             {.fd = (int)goipc_server_poll_fd(self->server), .events = POLLIN}};
 
         while (goipc_server_read(self->server, 0, &message) == GOIPC_ERROR_OK) {
@@ -198,8 +232,15 @@ static void run(tap *self)
                 self->pairs[i].id == 0 ? -1 : (int)goipc_client_poll_fd(self->pairs[i].client);
             looks[i + 1].events = POLLIN;
         }
-        fflush(stdout);
-        (void)poll(looks, PAIR_COUNT_MAX + 1, goipc_server_poll_timeout_ms(self->server));
+        looks[PAIR_COUNT_MAX + 1] = (struct pollfd){.fd = stop_pipe[0], .events = POLLIN};
+        looks[PAIR_COUNT_MAX + 2] = (struct pollfd){.fd = STDOUT_FILENO, .events = 0};
+        if (fflush(stdout) != 0) {
+            return;
+        }
+        (void)poll(looks, PAIR_COUNT_MAX + 3, goipc_server_poll_timeout_ms(self->server));
+        if ((looks[PAIR_COUNT_MAX + 2].revents & POLLERR) != 0) {
+            return;
+        }
     }
 }
 
@@ -243,14 +284,15 @@ int cli_tap(const cli_settings *settings)
     const char *directory =
         settings->options.directory != NULL ? settings->options.directory : "/tmp";
     tap self = {.settings = settings, .target = settings->target};
-    struct sigaction action = {.sa_handler = stop};
     char name[128], path[512], moved[512];
     struct stat status;
     int result;
 
     cli_say("%s", warning_text);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    if (!stop_on_signals()) {
+        cli_say("cannot watch for signals: %s", strerror(errno));
+        return CLI_EXIT_FAILED;
+    }
     if (self.target != NULL) {
         return serve(&self);
     }
