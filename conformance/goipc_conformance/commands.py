@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import __version__, expectations, requirements
+from . import __version__, docs, expectations, requirements
 from .adapter import choose
 from .adapter.attached import PATIENCE
 from .adapter.process import StartError
@@ -41,7 +41,8 @@ def register(commands: Any) -> None:
     listing.set_defaults(function=list_command)
 
     explain = commands.add_parser("explain", aliases=["show"], help="explain one case")
-    explain.add_argument("id")
+    explain.add_argument("id", nargs="?", metavar="ID")
+    explain.add_argument("--pages", metavar="DIR", help="write a page for every case instead")
     explain.set_defaults(function=explain_command)
 
     from .generated.commands import register as register_generated
@@ -98,15 +99,13 @@ def register_comparers(commands: Any) -> None:
     pages.add_argument("--out", default="conformance-report", metavar="DIR")
     pages.set_defaults(function=lambda options: compare().html_command(options))
 
-    books = commands.add_parser("register", help="the register of cases and their pages (for the suite's own tree)")
+    books = commands.add_parser("register", help="check the register of cases (for the suite's own tree)")
     books.add_argument("--check", action="store_true", help="find what a change would break (the default)")
-    books.add_argument("--write", action="store_true", help="add new cases and write the pages")
     books.add_argument(
         "--accept",
-        action="append",
-        default=[],
-        metavar="CASE",
-        help="with --write: the case was compared with its reworded requirement (or: all)",
+        nargs="*",
+        metavar="NAME",
+        help="register new cases; the cases named, or all that cite the requirements named, were read again (or: all)",
     )
     books.set_defaults(function=lambda options: importlib.import_module(f"{__package__}.register").command(options))
 
@@ -478,7 +477,13 @@ def list_command(options: argparse.Namespace) -> int:
 
 def explain_command(options: argparse.Namespace) -> int:
     from . import selection
+    from .cli import Usage, writable_folder
 
+    if options.pages:
+        print(f"{docs.write_all(writable_folder(options.pages))} pages written to {options.pages}")
+        return 0
+    if not options.id:
+        raise Usage("explain takes the ID of a case; `goipc-conformance list` shows them all")
     wanted = options.id.split("[")[0].rpartition(":")[2]
     case = REGISTRY.get(selection.aliases().get(wanted, wanted))
     if case is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finds files that come with the suite: copied into the package when it is installed, in the tree otherwise."""
 
+from importlib import resources
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -33,8 +34,6 @@ def read_text(name: str) -> str | None:
     path = find(name)
     if path is not None:
         return path.read_text(encoding="utf-8")
-    from importlib import resources
-
     try:
         return resources.files(__package__).joinpath("data", name).read_text(encoding="utf-8")
     except (OSError, TypeError):
@@ -42,15 +41,8 @@ def read_text(name: str) -> str | None:
 
 
 def read_registry() -> str | None:
-    """The register of cases, part of the package."""
-    return read_case_file("registry.toml") or None
-
-
-def read_case_file(name: str) -> str:
-    """A file that stands beside the cases; empty when there is none."""
-    from importlib import resources
-
+    """The register of cases, part of the package; None when it is not there."""
     try:
-        return resources.files(__package__).joinpath(f"cases/{name}").read_text(encoding="utf-8")
+        return resources.files(__package__).joinpath("cases/registry.toml").read_text(encoding="utf-8")
     except OSError:
-        return ""
+        return None

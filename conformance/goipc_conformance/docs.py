@@ -8,12 +8,6 @@ from . import requirements
 from .case import AREAS, REGISTRY, Case
 
 
-def folder() -> Path | None:
-    """The folder of the pages in the source tree; an installed suite has `explain` instead."""
-    path = Path(__file__).resolve().parents[1] / "docs"
-    return path / "cases" if path.is_dir() else None
-
-
 def explain(case: Case) -> list[str]:
     """The text of `explain` and of the page."""
     lines = [f"# {case.id}", "", f"{case.title}.", "", f"**Why.** {case.why}", ""]
@@ -43,7 +37,7 @@ def explain(case: Case) -> list[str]:
 
 
 def index() -> list[str]:
-    lines = ["# Cases", "", "Written by `goipc-conformance register --write`; one page each.", ""]
+    lines = ["# Cases", "", "Written by `./dev docs`; one page each.", ""]
     for area, name in AREAS.items():
         cases = [case for case in REGISTRY.values() if case.area == area]
         if not cases:
@@ -72,15 +66,3 @@ def write_all(target: Path) -> int:
         if old.name not in wanted:
             old.unlink()
     return len(wanted)
-
-
-def stale(target: Path) -> list[str]:
-    """The cases whose page is missing or says something else."""
-    wanted = pages()
-    wrong = [
-        name.removesuffix(".md")
-        for name, text in wanted.items()
-        if not (target / name).exists() or (target / name).read_text(encoding="utf-8") != text
-    ]
-    wrong += [old.stem for old in target.glob("*.md") if old.name not in wanted]
-    return wrong

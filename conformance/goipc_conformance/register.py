@@ -1,74 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""The append-only register of cases: an ID that was published once keeps its meaning for ever.
+"""The append-only register of cases: a published ID keeps its meaning for ever.
 
-`check` finds what a change would break: an ID that vanished or was used again, a title that changed without a new
-revision, and cases whose requirement has been reworded since somebody last compared the two.
+`problems` finds a case that left the code but not the register, an ID that is used again, a title that changed, and a
+case that has not been read again since a sentence it cites changed. `accept` records that a person has looked at them.
 """
 
+import argparse
 import json
 import tomllib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import __version__, data_files, docs, requirements
+from . import __version__, data_files, requirements
 from . import cases as _cases  # noqa: F401
 from .case import REGISTRY, Case
+from .cli import Usage
 
 PATH = Path(__file__).resolve().parent / "cases" / "registry.toml"
-PINNED = Path(__file__).resolve().parent / "cases" / "pinned.txt"
-PINNED_HEADER = """# What every published case was called, and which revision of it: `ID rev title`. Lines are added by
+HEADER = """# What every published case was called, and which revision of it: `ID rev title`. Lines are added by
 # `goipc-conformance register --write` and never removed: the register is held against this list, so that an ID
 # cannot vanish from it and a title cannot change without a new revision.
 """
 HEADER = """# SPDX-License-Identifier: MIT
 # The register of cases. Entries are added at the end, never removed and never used again for something else.
 # A case that is withdrawn gets `retired = {in = "VERSION", why = "...", by = "NEW-ID"}`; one that is renamed gets its
-# earlier names in `aliases`. Written by `goipc-conformance register --write`.
+# earlier names in `aliases`. Written by `./dev accept`.
 """
 
 
 def load() -> list[dict[str, Any]]:
     text = data_files.read_registry()
     return list(tomllib.loads(text).get("case", [])) if text else []
-
-
-def load_pinned() -> dict[str, tuple[int, str]]:
-    """The newest published revision of each case, and its title."""
-    pinned: dict[str, tuple[int, str]] = {}
-    for line in data_files.read_case_file("pinned.txt").splitlines():
-        if line and not line.startswith("#"):
-            identifier, revision, title = line.split(" ", 2)
-            pinned[identifier] = max(pinned.get(identifier, (0, "")), (int(revision), title))
-    return pinned
-
-
-def pin(entries: list[dict[str, Any]]) -> None:
-    """Adds what is new to the list. What stands there stays, whatever the register says by now."""
-    pinned = load_pinned()
-    text = PINNED.read_text(encoding="utf-8") if PINNED.exists() else PINNED_HEADER
-    for entry in entries:
-        if entry["rev"] > pinned.get(entry["id"], (0, ""))[0]:
-            text += f"{entry['id']} {entry['rev']} {entry['title']}\n"
-    PINNED.write_text(text, encoding="utf-8")
-
-
-def against_pinned(entries: dict[str, dict[str, Any]], pinned: dict[str, tuple[int, str]]) -> dict[str, list[str]]:
-    """What a published case has lost."""
-    found: dict[str, list[str]] = {}
-    aliases = {alias for entry in entries.values() for alias in entry.get("aliases", ())}
-    for identifier, (revision, title) in pinned.items():
-        entry = entries.get(identifier)
-        if entry is None:
-            if identifier not in aliases:
-                found[identifier] = ["it was published and has vanished from the register: retire or rename it there"]
-        elif entry["rev"] < revision:
-            found[identifier] = [f"revision {revision} was published, the register says {entry['rev']}"]
-        elif entry["rev"] == revision and entry["title"] != title:
-            found[identifier] = [f"the title was published as {title!r}: raise rev in the register"]
-    for identifier, entry in entries.items():
-        if entry["rev"] > pinned.get(identifier, (0, ""))[0]:
-            found[identifier] = [f"revision {entry['rev']} is not pinned: run `register --write`"]
-    return found
 
 
 def pins_of(case: Case) -> list[str]:
@@ -98,77 +61,77 @@ def render(entries: list[dict[str, Any]]) -> str:
 
 def problems() -> dict[str, list[str]]:
     """What is wrong, by case; an empty list means that the case is in order."""
-    found: dict[str, list[str]] = {}
     entries = {entry["id"]: entry for entry in load()}
-    active = requirements.load()
-    aliases = [alias for entry in entries.values() for alias in entry.get("aliases", ())]
-    for case in REGISTRY.values():
-        wrong = found.setdefault(case.id, [])
-        entry = entries.get(case.id)
-        if entry is None:
-            wrong.append("not registered: run `register --write`")
-            continue
-        if "retired" in entry:
-            wrong.append("retired IDs are never used again")
-        if case.id in aliases:
-            wrong.append("the ID is an earlier name of another case")
-        if entry["title"] != case.title:
-            wrong.append("the title changed: raise rev in the register and set the new title there")
-        pinned = {pin.split("@")[0]: pin for pin in entry.get("reqs", [])}
-        if set(pinned) != set(case.reqs):
-            wrong.append("it cites other requirements than the register says: run `register --write`")
-        for identifier in case.reqs:
-            if not active:
-                break
-            if identifier not in active or active[identifier].status != "active":
-                wrong.append(f"{identifier} is not an active requirement")
-            elif pinned.get(identifier) not in (None, active[identifier].pin):
-                wrong.append(f"{identifier} has been reworded: compare, then `register --write --accept {case.id}`")
+    aliases = {alias for entry in entries.values() for alias in entry.get("aliases", ())}
+    found = {case.id: problems_of(case, entries.get(case.id), aliases) for case in REGISTRY.values()}
     for identifier, entry in entries.items():
         if identifier not in REGISTRY and "retired" not in entry:
             found[identifier] = ["the case has vanished: retire it in the register instead"]
-    for identifier, wrong in against_pinned(entries, load_pinned()).items():
-        found.setdefault(identifier, []).extend(wrong)
     return found
 
 
-def write(accept: list[str]) -> int:
-    """Adds what is new. Pins of known cases move only when the case is accepted by name, or `all`."""
+def problems_of(case: Case, entry: dict[str, Any] | None, aliases: set[str]) -> list[str]:
+    if entry is None:
+        return ["not registered: run `./dev accept`"]
+    wrong = []
+    if "retired" in entry:
+        wrong.append("retired IDs are never used again")
+    if case.id in aliases:
+        wrong.append("the ID is an earlier name of another case")
+    if entry["title"] != case.title:
+        wrong.append(f"the title changed: `./dev accept {case.id}` publishes it as a new revision")
+    pinned = {pin.split("@")[0]: pin for pin in entry.get("reqs", [])}
+    if set(pinned) != set(case.reqs):
+        wrong.append("it cites other requirements than the register says: run `./dev accept`")
+    active = requirements.load()
+    for identifier in case.reqs if active else ():
+        if identifier not in active or active[identifier].status != "active":
+            wrong.append(f"{identifier} is not an active requirement")
+        elif pinned.get(identifier) not in (None, active[identifier].pin):
+            wrong.append(
+                f"{identifier} changed: compare the case with it, then `./dev accept {case.id}` "
+                f"(`./dev accept {identifier}` once every case that cites it was compared)"
+            )
+    return wrong
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name != "all" and name not in REGISTRY and name not in requirements.load()]
+
+
+def accept(names: Collection[str]) -> list[str]:
+    """Registers new cases. A known case follows its new title, and its pins follow the new sentences, only when the
+    case, the requirement or `all` is among the names. Gives the IDs of the new cases."""
     entries = load()
     by_id = {entry["id"]: entry for entry in entries}
+    new = [case for case in REGISTRY.values() if case.id not in by_id]
     for case in REGISTRY.values():
         entry = by_id.get(case.id)
         if entry is None:
-            entries.append(entry_of(case))
             continue
+        named = case.id in names or "all" in names
+        if named and entry["title"] != case.title:
+            entry["rev"], entry["title"] = entry["rev"] + 1, case.title
         pinned = {pin.split("@")[0]: pin for pin in entry.get("reqs", [])}
         current = {pin.split("@")[0]: pin for pin in pins_of(case)}
-        accepted = case.id in accept or "all" in accept
-        entry["reqs"] = [current[i] if accepted or i not in pinned else pinned[i] for i in case.reqs]
-    PATH.write_text(render(entries), encoding="utf-8")
-    pin(entries)
-    return len(entries)
+        entry["reqs"] = [
+            current[one] if named or one in names or one not in pinned else pinned[one] for one in case.reqs
+        ]
+    PATH.write_text(render(entries + [entry_of(case) for case in new]), encoding="utf-8")
+    return [case.id for case in new]
 
 
-def command(options: Any) -> int:
-    folder = docs.folder()
-    if options.write:
-        count = write(options.accept)
-        pages = docs.write_all(folder) if folder else 0
-        print(f"{count} cases registered, {pages} pages written")
-        return 0
-    found = problems()
-    if folder:
-        for name in docs.stale(folder):
-            found.setdefault(name, []).append("its page is out of date: run `register --write`")
+def command(options: argparse.Namespace) -> int:
+    if options.accept is not None:
+        if unknown := unknown_names(options.accept):
+            raise Usage(f"neither a case nor a requirement: {', '.join(unknown)}")
+        new = accept(options.accept)
+        print(f"{len(load())} cases registered, {len(new)} of them new{': ' if new else ''}{', '.join(new)}")
     failed = 0
+    found = problems()
     for identifier, wrong in sorted(found.items()):
         for line in wrong:
             print(f"FAIL {identifier}: {line}")
         failed += bool(wrong)
-    skipped = 0
-    if folder is None:
-        print("SKIP pages: the pages are part of the source tree, which this is not")
-        skipped = 1
-    print(f"{len(found) - failed} passed, {failed} failed, {skipped} skipped")
+    print(f"{len(found) - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0

@@ -107,14 +107,13 @@ def test_a_case_that_is_gone(mutants, root):
 def test_what_is_asked_later_is_added(mutants, tmp_path, monkeypatch):
     one = mutant(mutants)
     monkeypatch.setattr(mutants, "KILLS", tmp_path / "kills.json")
-    monkeypatch.setattr(mutants, "PAGE", tmp_path / "mutants.md")
     monkeypatch.setattr(mutants, "load", lambda: [one])
     table = {"mutants": {}}
     mutants.record(table, mutants.Outcome(one, ["server:seal.cut[at=tag]", "client:seal.cut[at=tag]"]), add=False)
     mutants.record(table, mutants.Outcome(one, ["server:hs.complete[enc=on]"]), add=True)
     written = json.loads((tmp_path / "kills.json").read_text())["mutants"]["fault"]
     assert written["cases"] == ["hs.complete", "seal.cut"]
-    assert "| `fault` | a test | 2 cases | [hs.complete]" in (tmp_path / "mutants.md").read_text()
+    assert "| `fault` | a test | 2 cases | [hs.complete]" in mutants.page(table)
     mutants.record(table, mutants.Outcome(one, ["server:hs.complete[enc=on]"]), add=False)
     assert table["mutants"]["fault"]["cases"] == ["hs.complete"]
 

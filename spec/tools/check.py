@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Checks the specification and joins it with code, tests, cases and results.
 
-usage: check.py [--results FILE ...] [--accept ID ... | --accept-new]
+usage: check.py [--results FILE ...]
 
 It fails when a requirement that must be covered is not; when a case or a comment cites an identifier
-that is unknown or withdrawn; when a sentence changed since the cases that cite it were last read; when
-a number in the prose differs from the header, the grammar or the vectors; when a block of bytes does
-not do what the text says; and on broken links, misspellings and words the project does not use.
+that is unknown or withdrawn; when a number in the prose differs from the header, the grammar or the
+vectors; when a block of bytes does not do what the text says; and on broken links, misspellings and
+words the project does not use. Whether a sentence changed since its cases were last read is checked
+by the register of cases (conformance/goipc_conformance/cases/registry.toml).
 
 It writes build/docs/coverage.md and coverage.html. Results of the suite are taken from
 build/conformance, or from the files given.
-
-When a sentence changed, read the cases named again, then say so with --accept and the identifiers of
-the requirements: spec/pins.json holds what was read.
 """
 
 from __future__ import annotations
@@ -38,7 +36,6 @@ from markdown_it import MarkdownIt
 
 ROOT, SPEC = specdoc.ROOT, specdoc.SPEC_DIR
 OUTPUT = ROOT / "build" / "docs"
-PINS = SPEC / "pins.json"
 HEADER = ROOT / "ref" / "include" / "goipc.h"
 TEXTS = ("goipc.md", "deviations.md", "README.md")
 CITATION = re.compile(r"\breq: *([A-Z]{2}-\d{3}[^*\n]*)")
@@ -445,35 +442,6 @@ def check_coverage(tally: specdoc.Tally, document: specdoc.Document, cases, cite
             tally.check(enough, f"{item.id} ({item.test}) has no case: {item.text[:80]}")
 
 
-def check_pins(tally: specdoc.Tally, document: specdoc.Document, cases, accept: set[str] | None) -> None:
-    """The hash of each sentence at the time its cases were last read."""
-    pins = json.loads(PINS.read_text(encoding="utf-8"))["pins"] if PINS.exists() else {}
-    # A citation that is not pinned yet is new: whoever wrote it has just read the sentence.
-    new = sorted(name for name in cases if cases[name] - set(pins.get(name, {"cases": []})["cases"]))
-    if new and accept is None:
-        print(f"NOTE {len(new)} requirements are cited by cases that are not pinned yet: ./dev spec --accept-new")
-    hashes = {item.id: item.sha256[:8] for item in document.requirements}
-    if accept is not None:
-        # A changed sentence is accepted by its name only.
-        names = accept or {name for name in new if pins.get(name, {"hash": hashes[name]})["hash"] == hashes[name]}
-        for name in sorted(names):
-            pins[name] = {"hash": hashes[name], "cases": sorted(cases[name])} if cases[name] else None
-        pins = {name: pins[name] for name in sorted(pins) if pins[name] and name in hashes}
-        PINS.write_text(json.dumps({"schema": "goipc-pins-v1", "pins": pins}, indent=1) + "\n", encoding="utf-8")
-        return
-    for name, cited in cases.items():
-        if name not in hashes or not cited:
-            continue
-        pin = pins.get(name)
-        if pin is None:
-            continue
-        again = sorted(set(pin["cases"]) & cited)
-        tally.check(
-            pin["hash"] == hashes[name],
-            f"{name} changed; read again {', '.join(again)}; then ./dev spec --accept {name}",
-        )
-
-
 def write_coverage(document: specdoc.Document, cases, cited, found) -> None:
     names = sorted(found)
     head = ["requirement", "key word", "test", "code", "unit tests", "cases", *names]
@@ -533,9 +501,6 @@ def main() -> int:
     part.add_argument("--text", action="store_true", help="only what the text itself must satisfy")
     part.add_argument("--coverage", action="store_true", help="only what joins it with the rest")
     parser.add_argument("--results", type=Path, nargs="*", help="result files of the suite")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--accept", nargs="+", metavar="ID", help="the cases of these were read again")
-    group.add_argument("--accept-new", action="store_true", help="pin what is cited for the first time")
     arguments = parser.parse_args()
 
     tally = specdoc.Tally()
@@ -552,20 +517,17 @@ def main() -> int:
         check_language(tally)
         check_links(tally)
     if not arguments.text:
-        accept = set(arguments.accept) if arguments.accept else set() if arguments.accept_new else None
         files = arguments.results or list((ROOT / "build" / "conformance").glob("**/*.json"))
-        trace(tally, document, accept, files)
+        trace(tally, document, files)
     return tally.finish()
 
 
-def trace(tally: specdoc.Tally, document: specdoc.Document, accept: set[str] | None, files: list[Path]) -> None:
+def trace(tally: specdoc.Tally, document: specdoc.Document, files: list[Path]) -> None:
     known = {item.id for item in document.requirements if item.status == "active"}
     cited = citations(tally, known)
     cases = cases_of(tally, known)
     if cases is None:
         tally.skip("cases", "the conformance suite is not installed")
-    else:
-        check_pins(tally, document, cases, accept)
     check_coverage(tally, document, cases, cited)
     write_coverage(document, cases, cited, results.verdicts_of(files))
 
