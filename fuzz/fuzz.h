@@ -4,7 +4,7 @@
 #ifndef GOIPC_FUZZ_H
 #define GOIPC_FUZZ_H
 
-#include "session.h"
+#include "core/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
  * Built with AddressSanitizer and UndefinedBehaviorSanitizer, so that undefined behaviour on any of
  * these paths ends the run. Prints the counts; any violation aborts.
  */
-#include "internal.h"
+#include "core/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

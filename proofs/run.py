@@ -174,7 +174,7 @@ BROKEN_WIRE = [
 def prove_wire(folder: Path, wire: Path) -> tuple[int, int, str]:
     """Goals proved, goals in all, and what the tool said."""
     text = (PROOFS / "frama-c" / "wire.c").read_text(encoding="utf-8")
-    (folder / "wire.c").write_text(text.replace("../../ref/src/wire.c", str(wire)), encoding="utf-8")
+    (folder / "wire.c").write_text(text.replace("../../ref/src/core/wire.c", str(wire)), encoding="utf-8")
     environment = os.environ | {"HOME": str(folder), "PWD": str(folder)}
     subprocess.run(
         ["why3", "config", "detect"],
@@ -220,7 +220,7 @@ def contracts(tally: Tally) -> None:
         tally.skip("contracts", f"needs {', '.join(missing)} (Debian: frama-c-base why3 cvc4)")
         return
     folder = fresh("contracts")
-    source = ROOT / "ref" / "src" / "wire.c"
+    source = ROOT / "ref" / "src" / "core" / "wire.c"
     proved, count, output = prove_wire(folder, source)
     print(f"contracts of wire.c: {proved} of {count} goals proved")
     unproved = "\n".join(line for line in output.splitlines() if re.search(r"Failed|Timeout|Unknown|rror", line))
@@ -261,7 +261,7 @@ def compile_exhaustive(folder: Path, name: str, buffer: Path, flags: list[str]) 
             f"-I{ROOT}/ref/src",
             str(PROOFS / "exhaustive.c"),
             str(PROOFS / "wipe.c"),
-            str(ROOT / "ref/src/wire.c"),
+            str(ROOT / "ref/src/core/wire.c"),
             str(buffer),
             "-o",
             str(program),
@@ -275,7 +275,7 @@ def exhaustive(tally: Tally, deep: bool) -> None:
         tally.skip("exhaustive", "needs a C compiler")
         return
     folder = fresh("exhaustive")
-    source = ROOT / "ref" / "src" / "buffer.c"
+    source = ROOT / "ref" / "src" / "core" / "buffer.c"
     checked = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     fast, trouble = compile_exhaustive(folder, "fast", source, ["-O2", "-DNDEBUG"])
     slow, more = compile_exhaustive(folder, "checked", source, checked)

@@ -22,8 +22,8 @@ TOKENS = re.compile(
 # The library itself; programs and tests around it may use the plain allocator and public bytes.
 LIBRARY = re.compile(r"ref/src/")
 PRODUCT = re.compile(r"ref/(?:src|cli|include|example)/")
-SECRETS = re.compile(r"ref/src/(crypto\w*|handshake|session)\.[ch]$")
-ALLOCATION = re.compile(r"ref/src/(buffer|session)\.c$")
+SECRETS = re.compile(r"ref/src/core/(crypto\w*|handshake|session|record)\.[ch]$")
+ALLOCATION = re.compile(r"ref/src/core/(buffer|session)\.c$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ RULES = [
         "byte-order",
         calls("htonl|ntohl|htons|ntohs"),
         "decode from bytes with shifts",
-        re.compile("ref/src/(?!transport|socket)"),
+        re.compile("ref/src/(?!platform/)"),
     ),
     Rule("packed", re.compile(r"__attribute__\s*\(\(\s*packed|#\s*pragma\s+pack"), "decode from bytes with shifts"),
     Rule(
@@ -74,7 +74,7 @@ RULES = [
         calls("bzero|explicit_bzero"),
         "use goipc_wipe, which is tested",
         LIBRARY,
-        re.compile("crypto|system_"),
+        re.compile("crypto|/system"),
     ),
     Rule(
         "allocation",

@@ -29,7 +29,7 @@ EXAMPLES = {
     "goto": "void f(void) { goto again; }",
     "typedef": "typedef struct goipc_session *goipc_handle;",
 }
-NAMES = {"memset": "ref/src/session.c", "allocation": "ref/src/wire.c"}
+NAMES = {"memset": "ref/src/core/session.c", "allocation": "ref/src/core/wire.c"}
 
 
 def rules_found(text: str, name: str) -> set[str]:
@@ -42,13 +42,13 @@ def test_every_rule_has_an_example():
 
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_rule_finds_its_example(rule):
-    name = NAMES.get(rule, "ref/src/handshake.c")
+    name = NAMES.get(rule, "ref/src/core/handshake.c")
     assert rule in rules_found(EXAMPLES[rule], name)
 
 
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_a_reason_excuses(rule):
-    name = NAMES.get(rule, "ref/src/handshake.c")
+    name = NAMES.get(rule, "ref/src/core/handshake.c")
     excused = "\n".join(f"{line} /* ban: public bytes only */" for line in EXAMPLES[rule].splitlines())
     assert rule not in rules_found(excused, name)
 
@@ -66,11 +66,11 @@ def test_a_reason_excuses(rule):
     ],
 )
 def test_what_is_allowed(text):
-    assert ban.findings(text, "ref/src/handshake.c") == []
+    assert ban.findings(text, "ref/src/core/handshake.c") == []
 
 
 def test_places_matter():
-    assert rules_found("void *x = malloc(3);", "ref/src/buffer.c") == set()
+    assert rules_found("void *x = malloc(3);", "ref/src/core/buffer.c") == set()
     assert rules_found("void *x = malloc(3);", "ref/test/test_wire.c") == set()
 
 
@@ -80,8 +80,8 @@ def test_the_line_is_the_right_one():
 
 
 def test_line_comments_and_conditions():
-    assert rules_found("int a; // no\n", "ref/src/wire.c") == {"comment"}
+    assert rules_found("int a; // no\n", "ref/src/core/wire.c") == {"comment"}
     inside = "int f(void)\n{\n#ifdef _WIN32\n    return 1;\n#endif\n    return 0;\n}\n"
     outside = "#ifdef _WIN32\nint f(void)\n{\n    return 1;\n}\n#endif\n"
-    assert rules_found(inside, "ref/src/wire.c") == {"condition"}
-    assert rules_found(outside, "ref/src/wire.c") == set()
+    assert rules_found(inside, "ref/src/core/wire.c") == {"condition"}
+    assert rules_found(outside, "ref/src/core/wire.c") == set()

@@ -78,9 +78,19 @@ class Mutant:
         """The files as they are with the fault. ValueError when it cannot be planted."""
         texts: dict[Path, str] = {}
         for edit in self.edits:
-            path = (root / "ref" / "src" / edit.file).resolve()
+            path = self.source(root / "ref" / "src", edit.file)
             texts[path] = edit.apply(texts.get(path) or path.read_text(encoding="utf-8"))
         return texts
+
+    @staticmethod
+    def source(folder: Path, name: str) -> Path:
+        """`name` relative to `folder`; or, without "../", the one file in `folder` whose path ends in it."""
+        if name.startswith("../"):
+            return (folder / name).resolve()
+        found = [path.resolve() for path in folder.rglob(name)]
+        if len(found) != 1:
+            raise ValueError(f"{name}: {len(found)} files of this name in {folder}")
+        return found[0]
 
 
 @dataclass

@@ -114,7 +114,7 @@ goipc_error goipc_wire_decode_header(const uint8_t *in, size_t in_size, uint32_t
                                      uint32_t body_size_max, goipc_decode *result, size_t *needed,
                                      goipc_frame_header *header);
 
-#include "../../ref/src/wire.c"
+#include "../../ref/src/core/wire.c"
 
 /*@ requires type != 0 && data_size <= 4294967263 && capacity >= data_size + 8;
     requires data_size == 0 || \valid_read(data + (0 .. data_size - 1));

@@ -26,10 +26,12 @@ set(GOIPC_PC_LIBS "-ltomcrypt -ltommath")
 set(GOIPC_PC_REQUIRES "")
 
 set(GOIPC_HAVE_OPENSSL OFF)
+set(GOIPC_NO_OPENSSL "_none") # the file that says so
 if(GOIPC_OPENSSL)
     find_package(OpenSSL 3.0 QUIET COMPONENTS Crypto)
     if(OpenSSL_FOUND OR OPENSSL_FOUND)
         set(GOIPC_HAVE_OPENSSL ON)
+        set(GOIPC_NO_OPENSSL "")
         list(APPEND GOIPC_LIBRARIES OpenSSL::Crypto)
         set(GOIPC_PC_REQUIRES "libcrypto >= 3.0")
     else()

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: MIT
-# One set of files for each family of systems stands behind system.h, lock.h and transport.h; no other
-# file knows which. GOIPC_POLLER is what endpoints wait with.
-if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-    set(socket linux)
-    set(poller epoll)
-elseif(APPLE OR CMAKE_SYSTEM_NAME MATCHES "BSD|DragonFly")
-    set(socket bsd)
-    set(poller kqueue)
-else()
-    set(socket bsd)
-    set(poller poll)
-endif()
-
+# The files of src/platform: what the core needs (core/system.h) and what endpoints need (clock.h,
+# lock.h and transport.h of src/endpoint).
 if(WIN32)
-    set(GOIPC_SYSTEM_SOURCES src/system_windows.c src/lock_windows.c)
-    set(GOIPC_TRANSPORT_SOURCES src/identity_windows.c src/transport_windows.c
-        src/poller_windows.c)
+    set(GOIPC_SYSTEM_SOURCES src/platform/windows/system.c)
+    set(GOIPC_PLATFORM_SOURCES
+        src/platform/windows/clock.c
+        src/platform/windows/lock.c
+        src/platform/windows/identity.c
+        src/platform/windows/transport.c
+        src/platform/windows/poller.c)
 else()
-    set(GOIPC_POLLER ${poller} CACHE STRING "What endpoints wait with: epoll, kqueue or poll")
-    set(GOIPC_SYSTEM_SOURCES src/system_unix.c src/lock_unix.c)
-    set(GOIPC_TRANSPORT_SOURCES src/socket_${socket}.c src/transport_unix.c
-        src/poller_${GOIPC_POLLER}.c)
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+        set(socket linux)
+        set(poller epoll)
+    elseif(APPLE OR CMAKE_SYSTEM_NAME MATCHES "BSD|DragonFly")
+        set(socket bsd)
+        set(poller kqueue)
+    else()
+        message(FATAL_ERROR "goipc has no poller for ${CMAKE_SYSTEM_NAME}, only for systems with epoll, "
+            "kqueue or completion ports; the contract to fulfil is ref/src/endpoint/transport.h")
+    endif()
+    set(GOIPC_SYSTEM_SOURCES src/platform/unix/system.c)
+    set(GOIPC_PLATFORM_SOURCES
+        src/platform/unix/clock.c
+        src/platform/unix/lock.c
+        src/platform/unix/socket_${socket}.c
+        src/platform/unix/transport.c
+        src/platform/unix/poller_${poller}.c)
 endif()
 
 if(MSVC)

@@ -660,8 +660,7 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
  * nothing else. A read that repeats a permanent error pauses up to 100 ms, so that a loop that
  * ignores errors does not spin.
  * Errors: ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK (timeout 0), TIMEOUT, INTERRUPTED,
- * CLOSED, STATE (another thread is reading), FORKED, RESOURCES, SYSTEM, MEMORY (only where there is
- * neither epoll nor kqueue). */
+ * CLOSED, STATE (another thread is reading), FORKED, RESOURCES, SYSTEM. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read(goipc_server *server, int32_t timeout_ms,
                                                        goipc_message *message);
 /* The same for up to `capacity` (at least 1) messages at once, without waiting for more than the

@@ -4,7 +4,7 @@
 #ifndef GOIPC_TEST_SESSION_PEER_H
 #define GOIPC_TEST_SESSION_PEER_H
 
-#include "session.h"
+#include "core/session.h"
 #include "test.h"
 
 #include <stdlib.h>

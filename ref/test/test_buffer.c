@@ -3,7 +3,7 @@
  * than its maximum; loses nothing when memory runs out; wipes what it releases; and does not move
  * its contents more often than they grow. Method: an allocator that counts, fails on demand and
  * looks at what it gets back; a long run of random operations against a plain queue of numbers. */
-#include "internal.h"
+#include "core/internal.h"
 #include "test.h"
 
 /* An allocator that fails from its `left`-th call on and checks what comes back. */

@@ -11,7 +11,7 @@
  * Prints the tally of a gate; run without valgrind, the program starts itself under it. */
 #define _DEFAULT_SOURCE /* fork and the like, without compiler extensions */
 
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "session_peer.h"
 
 #include <sys/wait.h>

@@ -3,7 +3,7 @@
  * that are common to them are right at every boundary, and the self-test notices every function
  * that is broken. Method: literals made with the Python package "cryptography", the two back ends
  * against each other, and tables in which one function is replaced. */
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "test.h"
 
 static const goipc_crypto *backends[2];

@@ -4,7 +4,7 @@
  * nearly right. Method: provoke each of them with both back ends. */
 #define _DEFAULT_SOURCE
 
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "test.h"
 
 #include <errno.h>

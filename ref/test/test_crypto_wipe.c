@@ -5,7 +5,7 @@
  * bytes from the middle of each secret. A control shows that the search finds what is not wiped. */
 #define _GNU_SOURCE
 
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "test.h"
 
 #include <fcntl.h>

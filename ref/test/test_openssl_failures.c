@@ -6,7 +6,7 @@
  * left. */
 #define _GNU_SOURCE
 
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "test.h"
 
 #include <sys/mman.h>

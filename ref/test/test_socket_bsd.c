@@ -4,13 +4,13 @@
  * in the way (--wrap) that answers as macOS does. */
 #define _GNU_SOURCE
 
+#include "endpoint/transport.h"
 #include "endpoint_pair.h"
-#include "transport.h"
 
 #define SO_NOSIGPIPE 0x1022 /* as on macOS */
 int getpeereid(int socket, uid_t *user, gid_t *group);
 
-#include "../src/socket_bsd.c" /* NOLINT(bugprone-suspicious-include) */
+#include "../src/platform/unix/socket_bsd.c" /* NOLINT(bugprone-suspicious-include) */
 
 static int option_error;     /* of setsockopt */
 static int option_error_due; /* so many times */

@@ -4,7 +4,7 @@
  * what they are. Method: the processor time of the reading thread, since that is what spinning
  * costs and sleeping does not, and the calls that wait, counted on their way to the system. */
 #define _GNU_SOURCE
-#include "endpoint.h"
+#include "endpoint/endpoint.h"
 #include "endpoint_pair.h"
 
 #include <errno.h>

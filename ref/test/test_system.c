@@ -4,7 +4,8 @@
  * this program brings its own getentropy, which the library then calls. */
 #define _GNU_SOURCE
 
-#include "system.h"
+#include "core/system.h"
+#include "endpoint/clock.h"
 #include "test.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  * would have to be very lucky to do. */
 #define _GNU_SOURCE
 
+#include "endpoint/transport.h"
 #include "endpoint_pair.h"
-#include "transport.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

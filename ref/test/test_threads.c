@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: one thread reads while others write, interrupt and close the same endpoint. Method: as many
  * threads as the header allows, each message numbered by its writer; ThreadSanitizer watches. */
-#include "connection.h"
+#include "endpoint/connection.h"
 #include "endpoint_pair.h"
 
 #include <signal.h>

@@ -5,7 +5,7 @@
  * LeakSanitizer and valgrind see what is left. */
 #define _GNU_SOURCE
 
-#include "crypto_backend.h"
+#include "core/crypto_backend.h"
 #include "test.h"
 
 #include <sys/mman.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: named pipes keep the promises of transport.h. Method: a listener, dialled streams and one
  * poller in this process; every wait has a limit that fails the test, none is a pause. */
-#include "system.h"
+#include "endpoint/clock.h"
+#include "endpoint/transport.h"
 #include "test.h"
-#include "transport.h"
 
 #include <windows.h>
 

@@ -4,7 +4,7 @@
  * session keys that golang-ipc derives. Method: files of space-separated hexadecimal fields in the
  * directory that the first argument names ("-" is an empty field); skipped where they are not
  * there. */
-#include "internal.h"
+#include "core/internal.h"
 #include "test.h"
 
 enum { LINE_SIZE = 4096, FIELDS_MAX = 10, BYTES_MAX = 1024 };
@@ -192,7 +192,10 @@ int main(int argc, char **argv)
 {
     int ecdh, gcm, keys;
 
-    EXPECT(argc == 2);
+    if (argc != 2) {
+        printf("SKIP wycheproof: no folder; configure with -DGOIPC_WYCHEPROOF_DIR=FOLDER\n");
+        return TEST_SKIPPED;
+    }
     directory = argv[1];
     backends[backend_count++] = goipc_crypto_tomcrypt();
     if (goipc_crypto_openssl() != NULL) {

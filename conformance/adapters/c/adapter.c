@@ -2,7 +2,7 @@
 /* HP/1 adapter for the C reference: docs/harness-protocol.md. The main thread reads requests; one
  * more thread reads messages from the endpoint, reports them and echoes. */
 #include "codec.h"
-#include "internal.h" /* for goipci_nonces alone: see scripted_random */
+#include "core/internal.h" /* for goipci_nonces alone: see scripted_random */
 
 #include <pthread.h>
 #include <stdio.h>

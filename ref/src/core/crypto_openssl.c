@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/* The OpenSSL 3 back end, and the only file that includes OpenSSL. Its AES and its scalar
+ * multiplication are constant-time. OpenSSL's own objects come from OpenSSL's own allocator; what
+ * fails inside is MEMORY or CRYPTO, and the thread's error queue is left as it was. */
+#include "core/crypto_backend.h"
+#include "core/system.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+
+/* Lengths of EVP calls are int, and a frame may have 4 GiB. A multiple of the block size. */
+enum {
+    CHUNK_SIZE_MAX = 1 << 30,
+    GATHERED_SIZE_MAX = 2048, /* larger messages are not copied to save a call of the cipher */
+};
+
+/* Set once, before the table is given out, and constant from then on. */
+static EVP_CIPHER *cipher;
+static EVP_MD *digest;
+static EC_GROUP *group;
+
+void goipci_openssl_register(void)
+{
+    ERR_set_mark();
+    cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+    group = EC_GROUP_new_by_curve_name(NID_secp384r1);
+    ERR_pop_to_mark();
+}
+
+/* Whose fault the failure of the last call was. */
+static goipc_error failure(void)
+{
+    return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? GOIPC_ERROR_MEMORY
+                                                                         : GOIPC_ERROR_CRYPTO;
+}
+
+static goipc_error fill_random(void *context, uint8_t *out, size_t size)
+{
+    (void)context;
+    return goipci_system_random(out, size);
+}
+
+static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+{
+    goipc_error error = GOIPC_ERROR_OK;
+
+    (void)context;
+    assert(in != NULL || in_size == 0);
+    assert(out != NULL);
+    ERR_set_mark();
+    if (EVP_Digest(in, in_size, out, NULL, digest, NULL) != 1) {
+        error = failure();
+    }
+    ERR_pop_to_mark();
+    goipci_wipe_stack();
+    return error;
+}
+
+/* --- P-384 ------------------------------------------------------------------------------------ */
+
+/* What one multiplication needs; everything that holds a secret is cleared when it is freed. */
+typedef struct multiplication {
+    BN_CTX *scratch;
+    BIGNUM *scalar;
+    BIGNUM *x;
+    EC_POINT *point;
+    EC_POINT *product;
+} multiplication;
+
+static bool work_init(multiplication *work, const uint8_t private_key[48])
+{
+    work->scratch = BN_CTX_secure_new();
+    work->scalar = BN_secure_new();
+    work->x = BN_secure_new();
+    work->point = EC_POINT_new(group);
+    work->product = EC_POINT_new(group);
+    if (work->scratch == NULL || work->scalar == NULL || work->x == NULL || work->point == NULL ||
+        work->product == NULL) {
+        return false;
+    }
+    BN_set_flags(work->scalar, BN_FLG_CONSTTIME);
+    return BN_bin2bn(private_key, GOIPC_P384_PRIVATE_SIZE, work->scalar) != NULL;
+}
+
+static void work_wipe(multiplication *work)
+{
+    EC_POINT_clear_free(work->product);
+    EC_POINT_clear_free(work->point);
+    BN_clear_free(work->x);
+    BN_clear_free(work->scalar);
+    BN_CTX_free(work->scratch);
+}
+
+static goipc_error multiply_generator(multiplication *work, uint8_t public_key[97])
+{
+    if (EC_POINT_mul(group, work->product, work->scalar, NULL, NULL, work->scratch) != 1 ||
+        EC_POINT_point2oct(group, work->product, POINT_CONVERSION_UNCOMPRESSED, public_key,
+                           GOIPC_P384_PUBLIC_SIZE, work->scratch) != GOIPC_P384_PUBLIC_SIZE) {
+        return failure();
+    }
+    return GOIPC_ERROR_OK;
+}
+
+static goipc_error multiply_point(multiplication *work, const uint8_t peer_public_key[97],
+                                  uint8_t shared_x[48])
+{
+    /* This checks that the point is on the curve. With cofactor 1 no more is to be checked. */
+    if (EC_POINT_oct2point(group, work->point, peer_public_key, GOIPC_P384_PUBLIC_SIZE,
+                           work->scratch) != 1) {
+        return ERR_GET_REASON(ERR_peek_last_error()) == EC_R_POINT_IS_NOT_ON_CURVE
+                   ? GOIPC_ERROR_PUBLIC_KEY
+                   : failure();
+    }
+    if (EC_POINT_mul(group, work->product, NULL, work->point, work->scalar, work->scratch) != 1 ||
+        EC_POINT_get_affine_coordinates(group, work->product, work->x, NULL, work->scratch) != 1 ||
+        BN_bn2binpad(work->x, shared_x, GOIPC_P384_SHARED_SIZE) != GOIPC_P384_SHARED_SIZE) {
+        return failure();
+    }
+    return GOIPC_ERROR_OK;
+}
+
+/* Both operations: with a peer's key, X of the shared point into `out`; without, our public key. */
+static goipc_error multiply(const uint8_t private_key[48], const uint8_t *peer_public_key,
+                            uint8_t *out)
+{
+    goipc_error error;
+    multiplication work;
+
+    ERR_set_mark();
+    if (!work_init(&work, private_key)) {
+        error = GOIPC_ERROR_MEMORY;
+    } else if (peer_public_key == NULL) {
+        error = multiply_generator(&work, out);
+    } else {
+        error = multiply_point(&work, peer_public_key, out);
+    }
+    work_wipe(&work);
+    ERR_pop_to_mark();
+    goipci_wipe_stack();
+    return error;
+}
+
+static goipc_error make_public(void *context, const uint8_t private_key[48], uint8_t public_key[97])
+{
+    (void)context;
+    assert(private_key != NULL && public_key != NULL);
+    if (!goipci_private_key_valid(private_key)) {
+        return GOIPC_ERROR_ARGUMENT;
+    }
+    return multiply(private_key, NULL, public_key);
+}
+
+static goipc_error make_shared(void *context, const uint8_t private_key[48],
+                               const uint8_t peer_public_key[97], uint8_t shared_x[48])
+{
+    (void)context;
+    assert(private_key != NULL && peer_public_key != NULL && shared_x != NULL);
+    if (!goipci_private_key_valid(private_key)) {
+        return GOIPC_ERROR_ARGUMENT;
+    }
+    /* EC_POINT_oct2point alone would take the hybrid forms 06 and 07 as well. */
+    if (!goipci_public_key_in_range(peer_public_key)) {
+        return GOIPC_ERROR_PUBLIC_KEY;
+    }
+    return multiply(private_key, peer_public_key, shared_x);
+}
+
+/* --- AES-256-GCM ------------------------------------------------------------------------------ */
+
+/* The object is OpenSSL's context itself, about 1 KB, keyed once for both directions. */
+static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
+                            void **aead)
+{
+    EVP_CIPHER_CTX *keyed;
+    goipc_error error = GOIPC_ERROR_OK;
+
+    (void)context;
+    (void)allocator;
+    assert(key != NULL && aead != NULL);
+    ERR_set_mark();
+    keyed = EVP_CIPHER_CTX_new();
+    if (keyed == NULL) {
+        error = GOIPC_ERROR_MEMORY;
+    } else if (EVP_EncryptInit_ex2(keyed, cipher, key, NULL, NULL) != 1) {
+        error = failure();
+    }
+    if (error != GOIPC_ERROR_OK) {
+        EVP_CIPHER_CTX_free(keyed);
+        keyed = NULL;
+    }
+    ERR_pop_to_mark();
+    goipci_wipe_stack();
+    if (error == GOIPC_ERROR_OK) {
+        *aead = keyed;
+    }
+    return error;
+}
+
+static void aead_free(void *context, const goipc_allocator *allocator, void *aead)
+{
+    (void)context;
+    (void)allocator;
+    EVP_CIPHER_CTX_free(aead); /* it wipes the key schedule; NULL is allowed */
+}
+
+/* Around what happens for every message. A mark costs as much as a tenth of sealing a small one, so
+ * the second call is left out where it has nothing to do: ERR_set_mark fails for an empty queue,
+ * and what went well has left it empty. */
+static inline bool begin_quietly(void)
+{
+    return ERR_set_mark() == 1;
+}
+
+static inline goipc_error end_quietly(bool is_marked, goipc_error error)
+{
+    if (is_marked || error != GOIPC_ERROR_OK) {
+        ERR_pop_to_mark();
+    }
+    return error;
+}
+
+/* What EVP_CIPHER_CTX_ctrl would hand on for a tag, after looking up what it is asked. */
+#define THE_TAG(tag)                                                                               \
+    {                                                                                              \
+        OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, GOIPC_TAG_SIZE), OSSL_PARAM_END   \
+    }
+
+/* The steps of one message, between begin_quietly and end_quietly. */
+static inline goipc_error start(EVP_CIPHER_CTX *keyed, const uint8_t nonce[12], bool opens)
+{
+    const int result = opens ? EVP_DecryptInit_ex2(keyed, NULL, NULL, nonce, NULL)
+                             : EVP_EncryptInit_ex2(keyed, NULL, NULL, nonce, NULL);
+
+    return result == 1 ? GOIPC_ERROR_OK : failure();
+}
+
+/* Runs `in_size` bytes through the cipher, in pieces that an int can count. */
+static inline goipc_error update(EVP_CIPHER_CTX *keyed, const uint8_t *in, size_t in_size,
+                                 uint8_t *out)
+{
+    while (in_size > 0) {
+        const size_t piece = in_size < CHUNK_SIZE_MAX ? in_size : CHUNK_SIZE_MAX;
+        int out_size;
+
+        if (EVP_CipherUpdate(keyed, out, &out_size, in, (int)piece) != 1) {
+            return failure();
+        }
+        in += piece;
+        out += piece;
+        in_size -= piece;
+    }
+    return GOIPC_ERROR_OK;
+}
+
+static inline goipc_error finish_seal(EVP_CIPHER_CTX *keyed, uint8_t tag[16])
+{
+    OSSL_PARAM wanted[] = THE_TAG(tag);
+    int final_size;
+
+    if (EVP_EncryptFinal_ex(keyed, tag, &final_size) != 1 ||
+        EVP_CIPHER_CTX_get_params(keyed, wanted) != 1) {
+        return failure();
+    }
+    return GOIPC_ERROR_OK;
+}
+
+static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[16])
+{
+    uint8_t expected[GOIPC_TAG_SIZE];
+    uint8_t none[1];
+    const OSSL_PARAM given[] = THE_TAG(expected);
+    int final_size;
+
+    memcpy(expected, tag, sizeof expected); /* the call below takes it without const */
+    if (EVP_CIPHER_CTX_set_params(keyed, given) != 1) {
+        return failure();
+    }
+    return EVP_DecryptFinal_ex(keyed, none, &final_size) == 1 ? GOIPC_ERROR_OK
+                                                              : GOIPC_ERROR_DECRYPT;
+}
+
+/* The plaintext is put together where the ciphertext is to be: for a small message a second call of
+ * the cipher costs more than copying it. */
+static goipc_error seal_gathered(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
+                                 size_t data_size, uint8_t *out)
+{
+    goipc_error error;
+
+    memcpy(out, head, GOIPC_FRAME_TYPE_SIZE);
+    if (data_size > 0 && data != out + GOIPC_FRAME_TYPE_SIZE) {
+        memcpy(out + GOIPC_FRAME_TYPE_SIZE, data, data_size);
+    }
+    error = update(keyed, out, GOIPC_FRAME_TYPE_SIZE + data_size, out);
+    if (error != GOIPC_ERROR_OK) {
+        goipc_wipe(out, GOIPC_FRAME_TYPE_SIZE + data_size);
+    }
+    return error;
+}
+
+/* The first block is put together apart: writing its ciphertext overwrites the first bytes of data
+ * where the caller seals in place. */
+static goipc_error seal_large(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
+                              size_t data_size, uint8_t *out)
+{
+    uint8_t first[GOIPCI_AES_BLOCK_SIZE];
+    goipc_error error;
+
+    memcpy(first, head, GOIPC_FRAME_TYPE_SIZE);
+    memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, GOIPCI_BLOCK_DATA_SIZE);
+    error = update(keyed, first, sizeof first, out);
+    if (error == GOIPC_ERROR_OK) {
+        error = update(keyed, data + GOIPCI_BLOCK_DATA_SIZE, data_size - GOIPCI_BLOCK_DATA_SIZE,
+                       out + GOIPCI_AES_BLOCK_SIZE);
+    }
+    goipc_wipe(first, sizeof first);
+    return error;
+}
+
+static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
+                             const uint8_t head[4], const uint8_t *data, size_t data_size,
+                             uint8_t *out, uint8_t tag[16])
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
+    assert(data != NULL || data_size == 0);
+    is_marked = begin_quietly();
+    error = start(aead, nonce, false);
+    if (error == GOIPC_ERROR_OK) {
+        error = data_size <= GATHERED_SIZE_MAX ? seal_gathered(aead, head, data, data_size, out)
+                                               : seal_large(aead, head, data, data_size, out);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = finish_seal(aead, tag);
+    }
+    return end_quietly(is_marked, error);
+}
+
+static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12], const uint8_t *in,
+                             size_t in_size, const uint8_t tag[16], uint8_t *out)
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && nonce != NULL && tag != NULL);
+    assert((in != NULL && out != NULL) || in_size == 0);
+    is_marked = begin_quietly();
+    error = start(aead, nonce, true);
+    if (error == GOIPC_ERROR_OK) {
+        error = update(aead, in, in_size, out);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = finish_open(aead, tag);
+    }
+    if (error != GOIPC_ERROR_OK) {
+        goipc_wipe(out, in_size);
+    }
+    return end_quietly(is_marked, error);
+}
+
+static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12], bool opens)
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && nonce != NULL);
+    is_marked = begin_quietly();
+    error = start(aead, nonce, opens);
+    return end_quietly(is_marked, error);
+}
+
+static goipc_error aead_update(void *context, void *aead, const uint8_t *in, size_t in_size,
+                               uint8_t *out)
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && ((in != NULL && out != NULL) || in_size == 0));
+    is_marked = begin_quietly();
+    error = update(aead, in, in_size, out);
+    return end_quietly(is_marked, error);
+}
+
+static goipc_error aead_finish_seal(void *context, void *aead, uint8_t tag[16])
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && tag != NULL);
+    is_marked = begin_quietly();
+    error = finish_seal(aead, tag);
+    return end_quietly(is_marked, error);
+}
+
+static goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
+{
+    goipc_error error;
+    bool is_marked;
+
+    (void)context;
+    assert(aead != NULL && tag != NULL);
+    is_marked = begin_quietly();
+    error = finish_open(aead, tag);
+    return end_quietly(is_marked, error);
+}
+
+const goipc_crypto *goipci_openssl_table(void)
+{
+    static const goipc_crypto table = {
+        .name = "openssl",
+        .random = fill_random,
+        .p384_public = make_public,
+        .p384_shared = make_shared,
+        .sha256 = hash,
+        .aead_new = aead_new,
+        .aead_seal = aead_seal,
+        .aead_open = aead_open,
+        .aead_free = aead_free,
+        .aead_start = aead_start,
+        .aead_update = aead_update,
+        .aead_finish_seal = aead_finish_seal,
+        .aead_finish_open = aead_finish_open,
+    };
+
+    /* An OpenSSL that is set up without one of these is as good as none. */
+    return cipher != NULL && digest != NULL && group != NULL ? &table : NULL;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* The handshake: one table for both roles. A row is one message; its writer sends it and the other
+ * side receives it, and both functions stand side by side below. Each message is queued whole, so
+ * that it leaves in one write (deployed peers read with single reads), and each is accepted in any
+ * number of pieces. */
+#include "core/session.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Values of HELLO's second byte and of HELLO_REPLY. */
+enum { FLAG_PLAIN = 0, FLAG_ENCRYPTED = 1 };
+enum { REPLY_OK = 0, REPLY_VERSION = 1, REPLY_ENCRYPTION = 2 };
+
+enum {
+    LIMIT_BODY_PLAIN = 4,
+    LIMIT_BODY_SEALED = LIMIT_BODY_PLAIN + GOIPC_SEAL_OVERHEAD,
+};
+
+static goipc_error queue(goipc_session *session, const uint8_t *bytes, size_t size)
+{
+    return goipci_session_output_append(session, bytes, size);
+}
+
+/* --- HELLO: version and encryption flag ------------------------------------------------------- */
+
+/* req: HS-001 */
+static goipc_error send_hello(goipc_session *session)
+{
+    const uint8_t hello[GOIPC_HELLO_SIZE] = {
+        GOIPC_PROTOCOL_VERSION,
+        session->encrypted ? FLAG_ENCRYPTED : FLAG_PLAIN,
+    };
+
+    return queue(session, hello, sizeof hello);
+}
+
+/* Whether a client that was told `wanted` goes on with what the server offers.
+ * req: HS-012, HS-013, HS-014, HS-015 */
+static bool flag_is_acceptable(goipc_encryption wanted, uint8_t flag)
+{
+    switch (wanted) {
+    case GOIPC_ENCRYPTION_REQUIRE:
+        return flag == FLAG_ENCRYPTED;
+    case GOIPC_ENCRYPTION_OPTIONAL:
+        return flag == FLAG_ENCRYPTED || flag == FLAG_PLAIN;
+    case GOIPC_ENCRYPTION_OFF:
+        return flag == FLAG_PLAIN;
+    }
+    return false;
+}
+
+/* req: HS-020, ER-003 */
+static goipc_error refuse(goipc_session *session, uint8_t reply, goipc_error reason)
+{
+    goipc_error error = queue(session, &reply, sizeof reply);
+
+    return error != GOIPC_ERROR_OK ? error : reason;
+}
+
+/* req: HS-017, HS-018 */
+static goipc_error receive_hello(goipc_session *session, uint8_t *in)
+{
+    /* The version comes first: another version may give the second byte another meaning. */
+    if (in[0] != GOIPC_PROTOCOL_VERSION) {
+        return refuse(session, REPLY_VERSION, GOIPC_ERROR_VERSION);
+    }
+    if (!flag_is_acceptable(session->encryption, in[1])) {
+        return refuse(session, REPLY_ENCRYPTION, GOIPC_ERROR_ENCRYPTION);
+    }
+    session->encrypted = in[1] == FLAG_ENCRYPTED;
+    return GOIPC_ERROR_OK;
+}
+
+/* --- HELLO_REPLY ------------------------------------------------------------------------------ */
+
+/* req: HS-019 */
+static goipc_error send_hello_reply(goipc_session *session)
+{
+    const uint8_t reply = REPLY_OK;
+
+    return queue(session, &reply, sizeof reply);
+}
+
+/* req: HS-021, HS-022, HS-023 */
+static goipc_error receive_hello_reply(goipc_session *session, uint8_t *in)
+{
+    (void)session; /* every receiver has the same signature */
+    switch (in[0]) {
+    case REPLY_OK:
+        return GOIPC_ERROR_OK;
+    case REPLY_VERSION:
+        return GOIPC_ERROR_VERSION;
+    case REPLY_ENCRYPTION:
+        return GOIPC_ERROR_ENCRYPTION;
+    default:
+        return GOIPC_ERROR_REPLY;
+    }
+}
+
+/* --- SERVER_KEY and CLIENT_KEY ---------------------------------------------------------------- */
+
+/* Before each operation on the curve. WOULD_BLOCK: not now; the handshake comes here again. */
+static goipc_error judge_work(goipc_session *session)
+{
+    if (session->work == GOIPCI_WORK_IN_VAIN) {
+        return GOIPC_ERROR_DISCONNECTED;
+    }
+    if (session->work == GOIPCI_WORK_LATER) {
+        return GOIPC_ERROR_WOULD_BLOCK;
+    }
+    if (session->work == GOIPCI_WORK_ONCE) {
+        session->work = GOIPCI_WORK_LATER;
+    }
+    return GOIPC_ERROR_OK;
+}
+
+/* req: KD-001, KD-004 */
+static goipc_error draw_key_pair(goipc_session *session)
+{
+    goipc_error error = judge_work(session);
+
+    if (error == GOIPC_ERROR_OK) {
+        error = goipci_private_key_draw(session->crypto, session->private_key);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = session->crypto->p384_public(session->crypto->context, session->private_key,
+                                             session->public_key);
+    }
+    return error;
+}
+
+/* req: KD-011, KD-013, KD-014 */
+static goipc_error derive_keys(goipc_session *session,
+                               const uint8_t shared_x[GOIPC_P384_SHARED_SIZE])
+{
+    goipc_error error =
+        goipc_crypto_derive_key(session->crypto, shared_x, GOIPC_KEY_FORM_MINIMAL, session->key);
+
+    /* Ports that hash all 48 bytes get another key exactly when X starts with a zero byte. */
+    session->has_alternative = shared_x[0] == 0;
+    if (error == GOIPC_ERROR_OK && session->has_alternative) {
+        error = goipc_crypto_derive_key(session->crypto, shared_x, GOIPC_KEY_FORM_FIXED,
+                                        session->alternative_key);
+    }
+    if (error == GOIPC_ERROR_OK) {
+        error = goipci_nonces_init(&session->nonces, session->crypto, session->role);
+    }
+    return error;
+}
+
+/* req: KD-005, KD-017 */
+static goipc_error agree(goipc_session *session,
+                         const uint8_t peer_public_key[GOIPC_P384_PUBLIC_SIZE])
+{
+    uint8_t shared_x[GOIPC_P384_SHARED_SIZE];
+    goipc_error error;
+
+    /* A peer that sends our own key back knows no key at all: everything it could send would be our
+     * own frames, reflected. */
+    if (memcmp(peer_public_key, session->public_key, sizeof session->public_key) == 0) {
+        return GOIPC_ERROR_PUBLIC_KEY;
+    }
+    error = judge_work(session);
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    error = session->crypto->p384_shared(session->crypto->context, session->private_key,
+                                         peer_public_key, shared_x);
+    if (error == GOIPC_ERROR_OK) {
+        error = derive_keys(session, shared_x);
+    }
+    goipc_wipe(shared_x, sizeof shared_x);
+    goipc_wipe(session->private_key, sizeof session->private_key);
+    return error;
+}
+
+static goipc_error send_server_key(goipc_session *session)
+{
+    const goipc_error error = draw_key_pair(session);
+
+    return error != GOIPC_ERROR_OK
+               ? error
+               : queue(session, session->public_key, sizeof session->public_key);
+}
+
+/* A bad key is judged before ours, which was drawn meanwhile, is queued: it gets no answer. */
+static goipc_error receive_server_key(goipc_session *session, uint8_t *in)
+{
+    return agree(session, in);
+}
+
+static goipc_error send_client_key(goipc_session *session)
+{
+    return queue(session, session->public_key, sizeof session->public_key);
+}
+
+static goipc_error receive_client_key(goipc_session *session, uint8_t *in)
+{
+    return agree(session, in);
+}
+
+/* --- LIMIT: the server's maximum message size ------------------------------------------------- */
+
+/* req: HS-030, HS-031, LM-002 */
+static goipc_error send_limit(goipc_session *session)
+{
+    uint8_t limit[GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN];
+
+    if (session->encrypted) {
+        return goipci_session_seal(session, session->message_size_max, NULL, 0);
+    }
+    goipc_wire_put_u32(limit, LIMIT_BODY_PLAIN);
+    goipc_wire_put_u32(limit + GOIPC_FRAME_LENGTH_SIZE, session->message_size_max);
+    return queue(session, limit, sizeof limit);
+}
+
+/* req: HS-033, LM-010 */
+static goipc_error receive_limit(goipc_session *session, uint8_t *in)
+{
+    uint8_t *body = in + GOIPC_FRAME_LENGTH_SIZE;
+    uint8_t *limit = body;
+    uint32_t size_max;
+    goipc_error error;
+
+    if (session->encrypted) {
+        error = goipci_session_open(session, body, LIMIT_BODY_SEALED);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+        memcpy(session->limit_nonce, body, sizeof session->limit_nonce);
+        session->has_limit_nonce = true;
+        limit = body + GOIPC_NONCE_SIZE;
+    }
+    size_max = goipc_wire_get_u32(limit);
+    session->send_size_max =
+        size_max < GOIPC_MESSAGE_SIZE_CEILING ? size_max : GOIPC_MESSAGE_SIZE_CEILING;
+    return GOIPC_ERROR_OK;
+}
+
+/* --- LIMIT_REPLY ------------------------------------------------------------------------------ */
+
+/* req: HS-032, HS-035 */
+static goipc_error send_limit_reply(goipc_session *session)
+{
+    return send_hello_reply(session);
+}
+
+/* req: HS-036 */
+static goipc_error receive_limit_reply(goipc_session *session, uint8_t *in)
+{
+    /* golang-ipc never looked at this byte, so its value can mean nothing. */
+    (void)session;
+    (void)in;
+    return GOIPC_ERROR_OK;
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+typedef struct message_row {
+    goipc_role writer;
+    bool only_encrypted;
+    size_t size_plain;
+    size_t size_encrypted;
+    goipc_error (*send)(goipc_session *session);
+    goipc_error (*receive)(goipc_session *session, uint8_t *in);
+    goipc_error (*prepare)(goipc_session *session); /* or NULL; at most one row of a role has it */
+} message_row;
+
+static const message_row rows[] = {
+    [GOIPCI_STEP_HELLO] = {GOIPC_ROLE_SERVER, false, GOIPC_HELLO_SIZE, GOIPC_HELLO_SIZE, send_hello,
+                           receive_hello, NULL},
+    [GOIPCI_STEP_HELLO_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
+                                 send_hello_reply, receive_hello_reply, NULL},
+    [GOIPCI_STEP_SERVER_KEY] = {GOIPC_ROLE_SERVER, true, 0, GOIPC_P384_PUBLIC_SIZE, send_server_key,
+                                receive_server_key, draw_key_pair},
+    [GOIPCI_STEP_CLIENT_KEY] = {GOIPC_ROLE_CLIENT, true, 0, GOIPC_P384_PUBLIC_SIZE, send_client_key,
+                                receive_client_key, NULL},
+    [GOIPCI_STEP_LIMIT] = {GOIPC_ROLE_SERVER, false, GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN,
+                           GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_SEALED, send_limit, receive_limit,
+                           NULL},
+    [GOIPCI_STEP_LIMIT_REPLY] = {GOIPC_ROLE_CLIENT, false, GOIPC_REPLY_SIZE, GOIPC_REPLY_SIZE,
+                                 send_limit_reply, receive_limit_reply, NULL},
+};
+
+_Static_assert(sizeof rows / sizeof rows[0] == GOIPCI_STEP_FRAMES, "a row for every step");
+
+/* LIMIT carries a length: it is judged as soon as it is there, like that of any frame.
+ * req: HS-034 */
+static goipc_error judge_limit_length(const goipc_session *session, const uint8_t *in,
+                                      size_t in_size)
+{
+    const uint32_t body_size = session->encrypted ? LIMIT_BODY_SEALED : LIMIT_BODY_PLAIN;
+    goipc_decode result;
+    goipc_frame_header header;
+    size_t needed;
+
+    return goipc_wire_decode_header(in, in_size, body_size, body_size, &result, &needed, &header);
+}
+
+/* What the receiver of a message computes for it is computed once: while the writer computes, too,
+ * when all that we had to say is out, or else when the message is there. That it failed is told
+ * when the message is there, so that what a session says does not depend on when its input came. */
+static void prepare(goipc_session *session, const message_row *row, bool need_input)
+{
+    const bool has_time = !goipci_session_has_output(session) && !session->input_ended;
+
+    if (row->prepare != NULL && !session->has_prepared && (has_time || !need_input)) {
+        session->has_prepared = true;
+        session->prepare_error = row->prepare(session);
+    }
+}
+
+/* req: HS-002, HS-004 */
+static goipc_error receive_row(goipc_session *session, const message_row *row, bool *need_input)
+{
+    const size_t size = session->encrypted ? row->size_encrypted : row->size_plain;
+    const size_t in_size = goipci_buffer_size(&session->in);
+    goipc_error error;
+
+    if (session->step == GOIPCI_STEP_LIMIT) {
+        error = judge_limit_length(session, goipci_buffer_bytes(&session->in), in_size);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
+    *need_input = in_size < size;
+    prepare(session, row, *need_input);
+    if (*need_input) {
+        return GOIPC_ERROR_OK;
+    }
+    if (session->prepare_error != GOIPC_ERROR_OK) {
+        return session->prepare_error;
+    }
+    /* The buffer is the session's own; what stands in it may be opened in place. */
+    error = row->receive(session, session->in.bytes + session->in.read_at);
+    if (error != GOIPC_ERROR_WOULD_BLOCK) {
+        goipci_buffer_consume(&session->in, size);
+    }
+    return error;
+}
+
+/* req: HS-001, HS-003, HS-025, HS-028 */
+goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
+{
+    assert(session != NULL && need_input != NULL);
+    *need_input = false;
+    session->awaits_work = false;
+    while (session->step < GOIPCI_STEP_FRAMES) {
+        const message_row *row = &rows[session->step];
+        goipc_error error = GOIPC_ERROR_OK;
+
+        if (row->only_encrypted && !session->encrypted) {
+            session->step++;
+            continue;
+        }
+        if (row->writer == session->role) {
+            error = row->send(session);
+        } else {
+            error = receive_row(session, row, need_input);
+        }
+        if (error == GOIPC_ERROR_WOULD_BLOCK) {
+            session->awaits_work = true;
+            *need_input = true;
+            return GOIPC_ERROR_OK;
+        }
+        if (error != GOIPC_ERROR_OK || *need_input) {
+            return error;
+        }
+        session->step++;
+    }
+    return GOIPC_ERROR_OK;
+}
+
+size_t goipci_handshake_missing(const goipc_session *session)
+{
+    const message_row *row;
+
+    if (session->step == GOIPCI_STEP_FRAMES) {
+        return 0;
+    }
+    row = &rows[session->step];
+    assert(row->writer != session->role && (session->encrypted || !row->only_encrypted));
+    return (session->encrypted ? row->size_encrypted : row->size_plain) -
+           goipci_buffer_size(&session->in);
+}
+
+void goipci_handshake_set_work(goipc_session *session, goipci_work work)
+{
+    assert(session->role == GOIPC_ROLE_SERVER); /* what a client prepared is never put off */
+    session->work = work;
+}
+
+bool goipci_handshake_awaits_work(const goipc_session *session)
+{
+    return session->awaits_work;
+}
+
+bool goipci_handshake_has_worked(const goipc_session *session)
+{
+    return session->public_key[0] != 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What servers and clients have in common: options, who is inside, interrupt, words, counters. */
+#ifndef GOIPC_ENDPOINT_H
+#define GOIPC_ENDPOINT_H
+
+#include "core/system.h"
+#include "endpoint/clock.h"
+#include "endpoint/lock.h"
+#include "endpoint/transport.h"
+
+#include <stdatomic.h>
+
+typedef struct goipci_connection goipci_connection;
+
+/* The lists a connection can be on, each at most once at a time. */
+typedef enum goipci_list_kind {
+    GOIPCI_LIST_PHASE,        /* handshaking, open or leaving */
+    GOIPCI_LIST_READY_CLIENT, /* open, and wants a turn of the reading thread */
+    GOIPCI_LIST_READY_OTHER,  /* not open, and wants one */
+    GOIPCI_LIST_HELD,         /* what its handshake costs next is put off */
+    GOIPCI_LIST_WARM,         /* holds memory that an idle connection does not need */
+    GOIPCI_LIST_QUEUED,       /* has output that waits; under the endpoint's lock */
+    GOIPCI_LIST_COUNT,
+} goipci_list_kind;
+
+typedef struct goipci_list {
+    goipci_list_kind kind;
+    goipci_connection *first;
+    goipci_connection *last;
+    size_t count;
+} goipci_list;
+
+typedef struct goipci_counters {
+    atomic_uint_fast64_t messages_in, messages_out, bytes_in, bytes_out;
+    atomic_uint_fast64_t connects, refusals, failures;
+} goipci_counters;
+
+/*
+ * Who may touch what:
+ * - `lock` guards failure, the list `queued`, and what server.c and client.c say is under it;
+ * - the thread that drives (a server's reader; a client's reader, or a writer that connects) owns
+ * the
+ *   receiving halves, the phases and the lists other than `queued`;
+ * - each connection has a lock of its own for its sending half. A thread that holds one may take
+ *   `lock`, never the other way round.
+ */
+typedef struct goipci_endpoint {
+    const goipc_allocator *allocator;
+    goipc_options options; /* defaults filled in; peer_users is a copy, directory is not kept */
+    goipc_peers peers;
+    goipc_role role;
+    goipci_address address;
+    goipci_poller *poller;
+    int64_t process;
+
+    goipci_lock lock;
+    goipci_condition changed;
+    goipc_failure failure;
+    goipci_list queued;
+
+    atomic_uint inside; /* threads in calls */
+    atomic_bool closing;
+    atomic_bool reading;
+    atomic_bool interrupted;
+    atomic_bool corked;
+    uint32_t spin_pause;  /* waits without spinning after the last one that found nothing */
+    uint32_t spin_rest;   /* how many of them are left; both the driving thread's */
+    goipc_error repeated; /* what the last read failed with, to slow down loops that ignore it */
+    goipci_counters counters;
+} goipci_endpoint;
+
+/* Fills in what is common. On failure *failure says why, and nothing is left to wipe. Errors:
+ * ARGUMENT, NAME, MEMORY, RESOURCES, SYSTEM. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role,
+                                                const char *name, const goipc_options *options,
+                                                goipc_failure *failure);
+void goipci_endpoint_wipe(goipci_endpoint *endpoint);
+
+/* Around every public call that does more than look. In a child after fork nothing goes on behind
+ * this: it would read its parent's input, repeat its nonces and change its poller. Errors: FORKED,
+ * CLOSED. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint);
+void goipci_endpoint_exit(goipci_endpoint *endpoint);
+/* The same for calls that may have waited: passes `error` on, CLOSED when closing interrupted it.
+ * */
+goipc_error goipci_endpoint_exit_wait(goipci_endpoint *endpoint, goipc_error error);
+/* The same for reads, of which there is one at a time. Errors: FORKED, CLOSED, STATE. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint);
+/* Passes `error` on, after a pause when it is permanent and came the last time, too. */
+goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error error,
+                                      int32_t timeout_ms);
+/* Around calls that only look: they always work, but keep a closing thread waiting. */
+void goipci_endpoint_enter_look(goipci_endpoint *endpoint);
+/* Makes everybody leave, and returns when they have. Whoever looks may still come: nothing that
+ * they look at is freed before a second call. */
+void goipci_endpoint_evict(goipci_endpoint *endpoint);
+
+/* goipci_poller_wait for the driving thread, after spinning if the options say so. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms,
+                                                goipci_ready *ready, size_t capacity,
+                                                size_t *count);
+
+/* Whether this is the process that made the endpoint. Errors: FORKED. */
+GOIPC_MUST_USE goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint);
+
+void goipci_endpoint_interrupt(goipci_endpoint *endpoint);
+void goipci_endpoint_resume(goipci_endpoint *endpoint);
+void goipci_endpoint_cork(goipci_endpoint *endpoint);
+intptr_t goipci_endpoint_poll_fd(goipci_endpoint *endpoint);
+
+/* Remembers a failure and tells the log. Returns `error`. */
+goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,
+                                 goipc_error error, int system_error, const char *format, ...)
+    GOIPCI_PRINTF(5, 6);
+void goipci_endpoint_log(goipci_endpoint *endpoint, goipc_log_level level, const char *format, ...)
+    GOIPCI_PRINTF(3, 4);
+void goipci_endpoint_get_failure(goipci_endpoint *endpoint, goipc_failure *failure);
+void goipci_endpoint_get_counters(goipci_endpoint *endpoint, goipc_counters *counters);
+
+/* --- deadlines: a time of goipci_system_clock_ms, INT64_MAX for none ---------------------------
+ * */
+
+int64_t goipci_deadline_after(int32_t timeout_ms);
+/* What is left: GOIPC_FOREVER for none, 0 when it has passed. */
+int32_t goipci_deadline_left(int64_t deadline_ms);
+/* The earlier of a timeout and what is left. */
+int32_t goipci_timeout_min(int32_t left_ms, int32_t right_ms);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* socket.h for macOS and the BSDs, with what all of them have. */
+#define _DARWIN_C_SOURCE
+
+#include "platform/unix/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#if defined(MSG_NOSIGNAL)
+const int goipci_socket_send_flags = MSG_NOSIGNAL;
+#else
+const int goipci_socket_send_flags = 0;
+#endif
+const bool goipci_socket_has_abstract = false;
+
+/* Between making and marking a descriptor another thread may fork and exec; these systems leave no
+ * way around that which all of them share. */
+static bool mark(int descriptor)
+{
+    const int flags = fcntl(descriptor, F_GETFL);
+
+    return flags >= 0 && fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+#if defined(SO_NOSIGPIPE)
+static bool silence(int socket)
+{
+    const int on = 1;
+
+    return setsockopt(socket, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) == 0;
+}
+#else
+static bool silence(int socket)
+{
+    (void)socket;
+    return true; /* MSG_NOSIGNAL does it */
+}
+#endif
+
+static int prepared(int socket)
+{
+    int saved;
+
+    if (socket < 0 || (mark(socket) && silence(socket))) {
+        return socket;
+    }
+    saved = errno;
+    close(socket);
+    errno = saved;
+    return -1;
+}
+
+int goipci_socket_new(void)
+{
+    return prepared(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+int goipci_socket_accept(int listener)
+{
+    const int accepted = accept(listener, NULL, NULL);
+
+    if (accepted < 0 || prepared(accepted) >= 0) {
+        return accepted;
+    }
+    /* macOS says so of SO_NOSIGPIPE when the peer has gone already. That is the end of this
+     * connection, not of accepting. (Of accept itself it means that nobody listens.) */
+    errno = errno == EINVAL ? ECONNABORTED : errno;
+    return -1;
+}
+
+bool goipci_socket_peer(int socket, goipc_credentials *credentials)
+{
+    uid_t user;
+    gid_t group;
+
+    if (getpeereid(socket, &user, &group) != 0) {
+        return false;
+    }
+    credentials->user = user;
+    credentials->group = group;
+    credentials->process = -1;
+    return true;
+}
+
+bool goipci_wake_open(int ends[2])
+{
+    if (pipe(ends) != 0) {
+        ends[0] = -1;
+        ends[1] = -1;
+        return false;
+    }
+    if (mark(ends[0]) && mark(ends[1])) {
+        return true;
+    }
+    goipci_wake_close(ends);
+    return false;
+}
+
+void goipci_wake_close(int ends[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            close(ends[i]);
+        }
+        ends[i] = -1;
+    }
+}
+
+void goipci_wake_set(const int ends[2])
+{
+    const char byte = 1;
+    const int saved = errno;
+
+    (void)!write(ends[1], &byte, 1); /* fails only when the pipe is full, thus readable */
+    errno = saved;
+}
+
+void goipci_wake_clear(const int ends[2])
+{
+    char bytes[256];
+
+    while (read(ends[0], bytes, sizeof bytes) > 0) {
+    }
+}
