@@ -14,9 +14,6 @@ from run import ROOT, find_go
 MODULES = (
     "conformance/adapters/go",
     "conformance/adapters/go/forks/*",
-    "interop/go",
-    "interop/go/peer",
-    "interop/forks/*",
 )
 
 

@@ -2,31 +2,36 @@
 # SPDX-License-Identifier: MIT
 """Live interoperability: goipc, upstream golang-ipc and its forks, every pair in both directions.
 
-Two processes, one per implementation, follow the same plan (interop/go/peer/peer.go says which tasks there
-are) and report what they sent and what they received as it should be. A row of build/interop/results.json is
-what both of them say about one message size and type. The last line counts rows.
+Each side is the library's adapter of the conformance suite, told what to do by the harness protocol
+(conformance/docs/harness-protocol.md). Every message is checked by what its receiver reports. A row of
+build/interop/results.json is one message size and type of one pair. The last line counts rows.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import collections
-import contextlib
 import dataclasses
+import functools
 import glob
+import hashlib
 import json
 import os
 import pathlib
 import platform
-import re
+import random
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from goipc_conformance.adapter.process import StartError
+from goipc_conformance.adapter.rung1 import Adapter, Control, error_of
+from goipc_conformance.adapter.subject import AdapterError, Died, Hung, Unsupported
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -41,10 +46,15 @@ QUICK_HANDSHAKES = 100
 FORK_HANDSHAKES = 200
 BURST = 500
 QUICK_BURST = 100
-READY_LIMIT_S = 120  # a second on a quiet machine, Wine included
-SESSION_LIMIT_S = 180
+START_LIMIT_S = 120  # a second on a quiet machine, Wine included
+ANSWER_LIMIT_S = 60
+CONNECT_LIMIT_MS = 20000
+REFUSAL_POLL_S = 0.02  # between two looks at the counter of refused clients, which no event announces
 MESSAGES_PER_CELL = 4  # from the client and back, from the server and back
-SKIPPED_EXIT = 77
+CLIENTS_MAX = 64
+NOT_BUILT_IN = 2  # how the adapter ends without the crypto back end that it is asked for
+FORKS = {"joe-at-startupmedia/golang-ipc": ("-modfile=joe-at-startupmedia.mod", "-tags=joe")}
+SETTINGS = {"on": "required", "off": "off", "optional": "optional"}
 OS = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
 
 
@@ -108,17 +118,6 @@ class Session:
     def missing(self) -> str:
         return self.server.missing or self.client.missing
 
-    def arguments(self, role: str, name: str) -> list[str]:
-        encryption = self.encryption if role == "server" else self.client_encryption or self.encryption
-        arguments = [role, name, encryption, str(MESSAGE_SIZE_MAX), self.task]
-        if self.task == "exchange":
-            arguments.append(",".join(f"{size}:{kind}" for size in self.sizes for kind in self.types))
-        elif self.task == "burst":
-            arguments.append(str(self.count))
-        elif self.task == "handshakes":
-            arguments += [str(self.count), "fresh" if self.server.fresh else "same"]
-        return arguments
-
     def row(self, **values) -> dict:
         row = {
             "client": self.client.name,
@@ -139,151 +138,303 @@ class Session:
         return row
 
 
-@dataclasses.dataclass
-class Report:
-    """What one side printed."""
-
-    lines: list[dict] = dataclasses.field(default_factory=list)
-    trouble: str = ""
-    stderr: str = ""
-
-    def find(self, **wanted) -> dict:
-        for line in self.lines:
-            if all(line.get(key) == value for key, value in wanted.items()):
-                return line
-        return {}
-
-    def complaint(self, role: str) -> str:
-        """Why this side is not content, for a person; empty when it is."""
-        error = self.find_error() or self.trouble
-        if not error:
-            return ""
-        tail = " | ".join(self.stderr.strip().splitlines()[-3:])
-        return f"{role}: {error}" + (f" [{tail}]" if tail else "")
-
-    def find_error(self) -> str:
-        return next((line["error"] for line in self.lines if "error" in line), "")
+class Failed(Exception):
+    """Something did not go as it should; the text says what, for a person."""
 
 
 class Side:
-    """One running process of a session."""
+    """One running adapter, in one role of a session."""
 
-    def __init__(self, process: asyncio.subprocess.Process, stderr):
-        self.process = process
-        self.stderr = stderr
-        self.report = Report()
+    def __init__(self, implementation: Implementation, role: str):
+        self.implementation, self.role = implementation, role
+        self.seen = 0  # events taken so far
+        self.connection: int | None = None  # the number of the connection that events have to be about
+        self.adapter = Adapter(list(implementation.command), START_LIMIT_S)
 
-    @classmethod
-    async def start(cls, implementation: Implementation, arguments: list[str]) -> Side:
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads could fill up
-        process = await asyncio.create_subprocess_exec(
-            *implementation.command,
-            *arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            limit=1 << 20,
+    @property
+    def control(self) -> Control:
+        return self.adapter.control
+
+    def call(self, command: str, **fields: object) -> dict:
+        return self.reply(self.begin(command, **fields))
+
+    def begin(self, command: str, **fields: object) -> int:
+        return self.control.request(command, ANSWER_LIMIT_S, **fields)
+
+    def reply(self, request: int) -> dict:
+        reply = self.control.wait_reply(request, ANSWER_LIMIT_S)
+        if reply is None:
+            self.adapter.raise_if_dead()
+            raise Failed(f"no reply within {ANSWER_LIMIT_S} s")
+        return reply
+
+    def must(self, command: str, **fields: object) -> dict:
+        return self.good(self.call(command, **fields), command)
+
+    @staticmethod
+    def good(reply: dict, command: str) -> dict:
+        if not reply["ok"]:
+            raise Failed(f"{command}: {reply.get('reason') or error_of(reply)}")
+        return reply
+
+    def event(self, matches: Callable[[dict], bool]) -> dict:
+        found = self.control.event_after(
+            self.seen, lambda event: self.concerns(event) and matches(event), ANSWER_LIMIT_S
         )
-        return cls(process, stderr)
+        if found is None:
+            self.adapter.raise_if_dead()
+            raise Failed(f"nothing came within {ANSWER_LIMIT_S} s")
+        self.seen, event = found
+        return event
 
-    async def line(self) -> dict | None:
-        raw = await self.process.stdout.readline()
-        if not raw:
-            return None
-        try:
-            line = json.loads(raw)
-        except ValueError:
-            line = {"error": f"not JSON: {raw[:200]!r}"}
-        self.report.lines.append(line)
-        return line
+    def concerns(self, event: dict) -> bool:
+        """Not about an earlier connection, whose end may be reported after the beginning of the next."""
+        return self.connection is None or event.get("conn", self.connection) == self.connection
 
-    async def finish(self) -> None:
-        while await self.line() is not None:
-            pass
-        status = await self.process.wait()
-        if status != 0:
-            self.report.trouble = self.report.find_error() or f"exit status {status}"
-        elif not self.report.find(done=True):
-            self.report.trouble = "ended before it was done"
+    def connected(self) -> None:
+        """Waits for the news. Takes no event: golang-ipc may tell of a message first."""
+        self.connection, seen = None, self.seen
+        self.connection = self.event(lambda event: event.get("state") == "connected").get("conn")
+        self.seen = seen
 
-    async def end(self, reason: str = "") -> Report:
-        if self.process.returncode is None:
-            # Not process.kill(): that looks for the exit status itself, behind the event loop's back.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-            self.report.trouble = self.report.find_error() or reason
-        self.stderr.seek(0)
-        self.report.stderr = self.stderr.read()[-4000:].decode(errors="replace")
-        self.stderr.close()
-        return self.report
+    def expect(self, kind: int, data: bytes) -> None:
+        """The next message has this type and data; an end of the connection before it is a failure."""
+        event = self.event(lambda event: event["ev"] in ("message", "error") or is_end(event))
+        if event["ev"] != "message":
+            raise Failed(f"connection lost: {event.get('message') or event.get('class') or event.get('state')}")
+        if event["type"] != kind:
+            raise Failed(f"type {event['type']} arrived, not {kind}")
+        if event["len"] != len(data):
+            raise Failed(f"{event['len']} bytes arrived, not {len(data)}")
+        digest = hashlib.sha256(bytes.fromhex(event["data"])).hexdigest() if "data" in event else event.get("sha256")
+        if digest != hashlib.sha256(data).hexdigest():
+            raise Failed(f"the {len(data)} bytes arrived changed")
 
-
-async def perform(session: Session, name: str) -> tuple[Report, Report]:
-    """Runs both sides of a session and gives what the server and what the client reported."""
-    late = "took too long"
-    server = await Side.start(session.server, session.arguments("server", name))
-    try:
-        ready = await asyncio.wait_for(server.line(), READY_LIMIT_S)
-    except TimeoutError:
-        ready = None
-    if not ready or not ready.get("ready"):
-        return await server.end("not ready in time"), Report(trouble="not started")
-    client = await Side.start(session.client, session.arguments("client", name))
-    sides = [asyncio.ensure_future(client.finish()), asyncio.ensure_future(server.finish())]
-    # When one side fails the other would wait for it in vain, so give it only a moment more.
-    limit = time.monotonic() + SESSION_LIMIT_S
-    pending = set(sides)
-    while pending and time.monotonic() < limit:
-        _, pending = await asyncio.wait(pending, timeout=limit - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
-        if pending and (client.report.trouble or server.report.trouble):
-            limit = min(limit, time.monotonic() + 5)
-            late = "the other side failed"
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    return await server.end(late), await client.end(late)
+    def forget(self) -> None:
+        self.control.forget()
+        self.seen = 0
 
 
-def judge(session: Session, server: Report, client: Report) -> list[dict]:
-    """Turns what both sides said into rows; a row is ok only when both say so and the counts agree."""
-    why = "; ".join(filter(None, (client.complaint("client"), server.complaint("server"))))
-    said_encrypted = next((line["encrypted"] for line in client.lines if "encrypted" in line), None)
-    if said_encrypted is not None and said_encrypted != (session.encryption == "on"):
-        why = f"the connection was {'encrypted' if said_encrypted else 'plain'}; {why}"
+def is_end(event: dict) -> bool:
+    return event.get("state") in ("disconnected", "failed", "closed")
 
-    def row(size: int, kind: int, wanted: int, mine: list[dict], **values) -> dict:
-        sent = sum(line.get("sent", 0) for line in mine)
-        received = sum(line.get("received", 0) for line in mine)
-        ok = not why and all(line.get("ok") for line in mine) and sent == received == wanted
-        made = session.row(size=size, type=kind, sent=sent, received=received, ok=ok, **values)
-        if not ok:
-            made["error"] = why or "not all messages arrived as they should"
-        return made
 
+@dataclasses.dataclass
+class Cell:
+    """Messages of one size and type, or of one task: how many were accepted and how many arrived."""
+
+    size: int = 0
+    kind: int = 0
+    sent: int = 0
+    received: int = 0
+
+    def pass_on(self, sender: Side, receiver: Side, data: bytes) -> None:
+        sender.must("send", type=self.kind, data=data.hex())
+        self.sent += 1
+        receiver.expect(self.kind, data)
+        self.received += 1
+
+
+@functools.lru_cache(maxsize=8)
+def content(size: int, kind: int, origin: str) -> bytes:
+    """What a message of this size and type holds, by who sends it first."""
+    return random.Random(f"{size} {kind} {origin}").randbytes(size)
+
+
+class Pair:
+    """Both sides of a session, started; carries out its task and gives rows."""
+
+    def __init__(self, session: Session, name: str):
+        self.session, self.name = session, name
+        self.sides: list[Side] = []
+        self.at = "start"  # the side that is being asked
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        for side in self.sides:
+            side.adapter.end(graceful=False)
+
+    @property
+    def server(self) -> Side:
+        return self.sides[0]
+
+    @property
+    def client(self) -> Side:
+        return self.sides[1]
+
+    def start(self) -> None:
+        for role in ("server", "client"):
+            self.sides.append(Side(getattr(self.session, role), role))
+        for side in self.sides:
+            side.adapter.greet()
+
+    def serve(self, name: str, echo: bool = False) -> None:
+        self.server.must(
+            "serve",
+            endpoint={"transport": "unix", "name": name},
+            encryption=SETTINGS[self.session.encryption],
+            max_message_size=MESSAGE_SIZE_MAX,
+            clients_max=CLIENTS_MAX,
+            echo=echo,
+        )
+
+    def try_connect(self, name: str) -> dict:
+        wants = self.session.client_encryption or self.session.encryption
+        return self.client.call(
+            "connect",
+            endpoint={"transport": "unix", "name": name, "path": f"/tmp/{name}.sock"},
+            encryption=SETTINGS[wants],
+            timeout_ms=CONNECT_LIMIT_MS,
+            echo=False,
+        )
+
+    def connect(self, name: str) -> None:
+        reply = self.client.good(self.try_connect(name), "connect")
+        self.client.connection = reply.get("conn")
+        encrypted = reply.get("encrypted", self.session.encryption == "on")
+        if encrypted != (self.session.encryption == "on"):
+            raise Failed(f"the connection is {'encrypted' if encrypted else 'plain'}")
+        self.server.connected()
+
+    def open(self) -> None:
+        self.serve(self.name)
+        self.connect(self.name)
+
+    def end_by_server(self) -> None:
+        """The server has everything and closes; a client of ours reports an orderly end."""
+        self.server.begin("stop")
+        end = self.client.event(lambda event: event["ev"] == "error" or is_end(event))
+        if self.session.client.ours and end["ev"] == "error":
+            raise Failed(f"the server did not close the connection in order: {end.get('message')}")
+
+    def exchange(self) -> Iterator[dict]:
+        self.open()
+        yield self.limit()
+        cells = [Cell(size, kind) for size in self.session.sizes for kind in self.session.types]
+        for cell in cells:
+            for first, second in ((self.client, self.server), (self.server, self.client)):
+                data = content(cell.size, cell.kind, first.role)
+                cell.pass_on(first, second, data)
+                cell.pass_on(second, first, data)
+        self.end_by_server()
+        for cell in cells:
+            yield self.row(cell, MESSAGES_PER_CELL)
+
+    def limit(self) -> dict:
+        """Each side tries one byte more than the maximum, which its own library refuses."""
+        size = MESSAGE_SIZE_MAX + 1
+        replies = [side.call("send", type=1, data="00", repeat=size) for side in self.sides]
+        refused = all("error" in reply and reply["error"].get("class") == "too-large" for reply in replies)
+        row = self.session.row(size=size, type=1, check="limit", ok=refused)
+        return row if refused else {**row, "error": f"not refused as too large: {replies}"}
+
+    def burst(self) -> Iterator[dict]:
+        self.open()
+        total = Cell(kind=self.session.count)
+        for first, second in ((self.client, self.server), (self.server, self.client)):
+            messages = [(n + 1, content(burst_size(n), n + 1, first.role)) for n in range(self.session.count)]
+            requests = [first.begin("send", type=kind, data=data.hex()) for kind, data in messages]
+            for kind, data in messages:
+                second.expect(kind, data)
+                total.received += 1
+            for request in requests:
+                first.good(first.reply(request), "send")
+                total.sent += 1
+        self.end_by_server()
+        yield self.row(total, 2 * self.session.count, messages=2 * self.session.count)
+
+    def handshakes(self) -> Iterator[dict]:
+        total, fresh = Cell(5, 1), self.session.server.fresh
+        if not fresh:
+            self.serve(self.name, echo=True)
+        for number in range(self.session.count):
+            try:
+                self.one_handshake(f"{self.name}.{number}" if fresh else self.name, number, total)
+            except Failed as failure:
+                raise Failed(f"connection {number}: {failure}") from None
+        yield self.row(total, 2 * self.session.count, handshakes=self.session.count)
+
+    def one_handshake(self, name: str, number: int, total: Cell) -> None:
+        """A connection, a message there and back, and an end that both sides take for orderly."""
+        fresh, kind, data = self.session.server.fresh, number + 1, content(total.size, number + 1, "client")
+        if fresh:
+            self.serve(name, echo=True)
+        self.connect(name)
+        self.client.must("send", type=kind, data=data.hex())
+        self.server.expect(kind, data)
+        self.client.expect(kind, data)
+        total.sent, total.received = total.sent + 2, total.received + 2
+        self.client.must("close", how="graceful")
+        if not fresh:
+            end = self.server.event(lambda event: event["ev"] == "error" or is_end(event))
+            if end["ev"] == "error":
+                raise Failed(f"the end was no orderly one: {end.get('message')}")
+        self.client.forget()
+        self.server.forget()
+
+    def refusal(self) -> Iterator[dict]:
+        """The handshake fails, and both libraries say so."""
+        self.serve(self.name)
+        reply = self.try_connect(self.name)
+        if reply["ok"]:
+            raise Failed("connected, although the two sides do not agree on encryption")
+        if (reply.get("error") or {}).get("class") != "encryption":
+            raise Failed(f"the client says {error_of(reply)}")
+        self.await_refusal()
+        yield self.session.row(ok=True)
+
+    def await_refusal(self) -> None:
+        if not self.session.server.ours:
+            self.server.event(lambda event: event["ev"] == "error" or is_end(event))
+            return
+        deadline = time.monotonic() + ANSWER_LIMIT_S
+        while not self.server.must("stats").get("refusals"):
+            if time.monotonic() > deadline:
+                raise Failed("the server counts no refusal")
+            time.sleep(REFUSAL_POLL_S)
+
+    def row(self, cell: Cell, wanted: int, **more: object) -> dict:
+        good = cell.sent == cell.received == wanted
+        row = self.session.row(size=cell.size, type=cell.kind, sent=cell.sent, received=cell.received, ok=good, **more)
+        return row if good else {**row, "error": "not all messages arrived"}
+
+    def complaint(self, error: Exception) -> str:
+        """What went wrong, with the last words of a side that died."""
+        died = [side for side in self.sides if side.adapter.exited() is not None]
+        said = "".join(f" [{side.role}: {side.adapter.exited().describe}{side.adapter.last_words()}]" for side in died)
+        return f"{error}{said}"
+
+
+def burst_size(index: int) -> int:
+    """Sizes from nothing to more than a socket takes at once, large ones here and there."""
+    return 65536 + index if index % 50 == 49 else index * 7919 % 5000
+
+
+def expected_rows(session: Session) -> list[dict]:
+    """The rows of a session of which nothing is known yet: none of them is good."""
     if session.task == "exchange":
-        rows = [
-            row(size, kind, MESSAGES_PER_CELL, [side.find(size=size, type=kind) for side in (server, client)])
-            for size in session.sizes
-            for kind in session.types
-        ]
-        refused = [side.find(size=MESSAGE_SIZE_MAX + 1) for side in (server, client)]
-        limit = session.row(size=MESSAGE_SIZE_MAX + 1, type=1, check="limit")
-        limit["ok"] = all(line.get("refused") is True for line in refused)
-        if not limit["ok"]:
-            limit["error"] = why or f"not refused: {refused}"
-        return rows + [limit]
+        cells = [session.row(size=size, type=kind) for size in session.sizes for kind in session.types]
+        return [session.row(size=MESSAGE_SIZE_MAX + 1, type=1, check="limit"), *cells]
     if session.task == "handshakes":
-        told = [side.find(handshakes=session.count) for side in (server, client)]
-        return [row(5, 1, 2 * session.count, told, handshakes=session.count)]
+        return [session.row(size=5, type=1, handshakes=session.count)]
     if session.task == "burst":
-        told = [side.find(burst=session.count) for side in (server, client)]
-        return [row(0, session.count, 2 * session.count, told, messages=2 * session.count)]
-    refused = all(side.find(refused=True) for side in (server, client))
-    made = session.row(ok=refused and not why)
-    if not made["ok"]:
-        made["error"] = why or "not refused by both"
-    return [made]
+        return [session.row(type=session.count, messages=2 * session.count)]
+    return [session.row()]
+
+
+def perform(session: Session, name: str) -> list[dict]:
+    """Runs a session; what did not come about stands in its rows as a failure, with the reason."""
+    rows: list[dict] = []
+    with Pair(session, name) as pair:
+        try:
+            pair.start()
+            rows += getattr(pair, session.task)()
+        except (Failed, AdapterError, Died, Hung, StartError, Unsupported) as error:
+            why = pair.complaint(error)
+            rows += [{**row, "error": why} for row in expected_rows(session)[len(rows) :]]
+    return rows
 
 
 def find_go() -> str | None:
@@ -294,20 +445,16 @@ def find_go() -> str | None:
     return next((place for place in places if os.access(place, os.X_OK)), None)
 
 
-def go_program(directory: pathlib.Path, go: str | None, wine: bool) -> Implementation:
-    """Builds one Go driver. What it needs comes from the Go module proxy, checked against its go.sum."""
-    path, version = module_of(directory)
-    name = path.removeprefix("github.com/").removeprefix("james-barrow/")
-    windows = wine or os.name == "nt"
+def go_program(name: str, arguments: tuple[str, ...], go: str | None, wine: bool) -> Implementation:
+    """Builds the adapter over golang-ipc or a fork. What it needs comes from the Go module proxy, checked by go.sum."""
     program = (BUILD / "windows" if wine else BUILD) / "go" / f"goipc-interop-{name.replace('/', '-')}"
-    program = program.with_name(program.name + ".exe" * windows)
+    program = program.with_name(program.name + ".exe" * (wine or os.name == "nt"))
     if go is None:
         return Implementation(name, (), missing="Go is not installed")
-    print(f"{name}: {path} {version}")
     build = subprocess.run(
-        [go, "build", "-trimpath", "-o", str(program), "."],
+        [go, "build", "-trimpath", "-buildvcs=false", *arguments, "-o", str(program), "."],
         check=False,
-        cwd=directory,
+        cwd=ROOT / "conformance" / "adapters" / "go",
         env={**os.environ, **({"GOOS": "windows", "GOARCH": "amd64", "CGO_ENABLED": "0"} if wine else {})},
         capture_output=True,
         text=True,
@@ -317,35 +464,27 @@ def go_program(directory: pathlib.Path, go: str | None, wine: bool) -> Implement
     return Implementation(name, (*runner(wine), str(program)), os="windows" if wine else OS)
 
 
-def module_of(directory: pathlib.Path) -> tuple[str, str]:
-    """Path and version of the golang-ipc that a driver requires, from its go.mod."""
-    text = (directory / "go.mod").read_text()
-    found = re.search(r"^\s*(?:require )?(github\.com/\S+/\S*ipc\S*) (v\S+)", text, re.MULTILINE)
-    assert found, f"{directory}/go.mod requires no golang-ipc"
-    return found[1], found[2]
-
-
 def runner(wine: bool) -> tuple[str, ...]:
     return (str(ROOT / "tools" / "windows" / "wine"),) if wine else ()
 
 
-def find_peer(given: str | None, wine: bool) -> pathlib.Path | None:
+def find_adapter(given: str | None, wine: bool) -> pathlib.Path | None:
     if given:
         return pathlib.Path(given)
     suffix = ".exe" if wine or os.name == "nt" else ""
     for preset in ("windows/static", "windows/dll") if wine else ("release", "debug", "*"):
-        found = sorted(BUILD.glob(f"{preset}/interop/interop_peer{suffix}"))
+        found = sorted(BUILD.glob(f"{preset}/conformance/goipc-adapter-c{suffix}"))
         if found:
             return found[-1]
     return None
 
 
-def our_programs(peer: pathlib.Path, wine: bool) -> list[Implementation]:
+def our_programs(adapter: pathlib.Path, wine: bool) -> list[Implementation]:
     ours = []
     for crypto in ("tomcrypt", "openssl"):
-        command = (*runner(wine), str(peer), "--crypto", crypto)
-        probe = subprocess.run(command, check=False, capture_output=True, text=True)
-        missing = f"{crypto} is not built in" if probe.returncode == SKIPPED_EXIT else ""
+        command = (*runner(wine), str(adapter), "--crypto", crypto)
+        probe = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        missing = f"{crypto} is not built in" if probe.returncode == NOT_BUILT_IN else ""
         system = "windows" if wine else OS
         ours.append(Implementation("goipc", command, crypto=crypto, missing=missing, os=system, strict_off=True))
     return ours
@@ -430,24 +569,23 @@ class Display:
             self.progress.stop()
 
 
-async def run_all(sessions: list[Session], args, display: Display) -> list[dict]:
+def run_all(sessions: list[Session], args: argparse.Namespace, display: Display) -> list[dict]:
     prefix = f"goipc-interop-{os.getpid()}-{secrets.token_hex(4)}"
-    room = asyncio.Semaphore(args.jobs)
-    results: list[list[dict]] = [[] for _ in sessions]
+    lock = threading.Lock()
 
-    async def one(index: int, session: Session) -> None:
-        async with room:
-            begin = time.monotonic()
-            server, client = await perform(session, f"{prefix}-{index}")
-            results[index] = judge(session, server, client)
-            display.session(session.title, results[index], time.monotonic() - begin)
+    def one(numbered: tuple[int, Session]) -> list[dict]:
+        begin = time.monotonic()
+        rows = perform(numbered[1], f"{prefix}-{numbered[0]}")
+        with lock:
+            display.session(numbered[1].title, rows, time.monotonic() - begin)
+        return rows
 
     try:
-        await asyncio.gather(*(one(index, session) for index, session in enumerate(sessions)))
+        with ThreadPoolExecutor(args.jobs) as pool:
+            return [row for rows in pool.map(one, enumerate(sessions)) for row in rows]
     finally:
         for left_behind in glob.glob(f"/tmp/{prefix}-*.sock"):
             pathlib.Path(left_behind).unlink(missing_ok=True)
-    return [row for rows in results for row in rows]
 
 
 def write_results(rows: list[dict], path: pathlib.Path) -> set[str]:
@@ -491,7 +629,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show the sessions and stop")
     parser.add_argument("--plain", action="store_true", help="lines instead of a progress bar")
     parser.add_argument("-j", "--jobs", type=int, default=max(1, min(4, os.cpu_count() or 1)), help="sessions at once")
-    parser.add_argument("--peer", metavar="FILE", help="the built interop_peer (build/PRESET/interop/interop_peer)")
+    parser.add_argument("--adapter", metavar="FILE", help="our adapter (build/PRESET/conformance/goipc-adapter-c)")
     parser.add_argument("--wine", action="store_true", help="the programs for Windows, under Wine")
     parser.add_argument("--results", type=pathlib.Path, default=BUILD / "interop" / "results.json", metavar="FILE")
     args = parser.parse_args()
@@ -502,20 +640,19 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_arguments()
-    peer = find_peer(args.peer, args.wine)
-    if peer is None:
-        print("interop: interop_peer is not built; `./dev build`")
+    adapter = find_adapter(args.adapter, args.wine)
+    if adapter is None:
+        print("interop: goipc-adapter-c is not built; `./dev build` (libcjson is needed for it)")
         return 2
     go = find_go()
-    upstream = go_program(ROOT / "interop" / "go", go, args.wine)
+    upstream = go_program("golang-ipc", (), go, args.wine)
     if go is not None and upstream.missing:
         # Without upstream there is nothing to meet; that is a failure and not a reason to skip.
         print(f"interop: golang-ipc {upstream.missing}")
         print("0 passed, 1 failed, 0 skipped")
         return 1
-    modules = sorted((ROOT / "interop" / "forks").glob("*/go.mod"))
-    forks = [go_program(file.parent, go, args.wine) for file in modules]
-    sessions = plan(our_programs(peer, args.wine), upstream, forks, args)
+    forks = [go_program(name, arguments, go, args.wine) for name, arguments in FORKS.items()]
+    sessions = plan(our_programs(adapter, args.wine), upstream, forks, args)
     if not sessions:
         print("interop: no session has that in its title")
         return 2
@@ -530,7 +667,7 @@ def main() -> int:
         print(f"SKIP {label}, {count} sessions: {reason}")
     display = Display(len(sessions), args.plain)
     try:
-        rows = asyncio.run(run_all(sessions, args, display))
+        rows = run_all(sessions, args, display)
     finally:
         display.close()
     recorded = write_results(rows, args.results)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import pathlib
 import secrets
@@ -17,16 +17,6 @@ LIMIT_S = 30
 OFF = {"on": [], "off": ["--no-encryption"]}
 
 
-def content(size: int, kind: int, from_server: bool = False) -> bytes:
-    """What both sides of a run know to be in a message; a third, independent edition of it."""
-    state = (size * 2654435761 ^ kind * 40503 ^ (0x5BD1E995 if from_server else 0)) % 2**32
-    data = bytearray()
-    for _ in range(size):
-        state = (state * 1664525 + 1013904223) % 2**32
-        data.append(state >> 24)
-    return bytes(data)
-
-
 @pytest.fixture(scope="module")
 def goipc() -> str:
     for preset in ("release", "debug"):
@@ -36,12 +26,12 @@ def goipc() -> str:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> str:
+def upstream() -> run.Implementation:
     if (go := run.find_go()) is None:
         pytest.skip("Go is not installed")
-    driver = run.go_program(run.ROOT / "interop" / "go", go, wine=False)
-    assert not driver.missing, driver.missing
-    return driver.command[0]
+    built = run.go_program("golang-ipc", (), go, wine=False)
+    assert not built.missing, built.missing
+    return built
 
 
 @pytest.fixture
@@ -52,43 +42,43 @@ def name():
         left_behind.unlink()
 
 
+@contextlib.contextmanager
+def side(upstream, role):
+    one = run.Side(upstream, role)
+    try:
+        one.adapter.greet()
+        yield one
+    finally:
+        one.adapter.end(graceful=False)
+
+
 @pytest.mark.parametrize("encryption", ["on", "off"])
 def test_upstream_client_is_answered_by_serve(goipc, upstream, name, encryption):
     command = [goipc, "serve", name, "--echo", "--clients-max", "8", *OFF[encryption]]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert "listening" in server.stderr.readline()
-            client = subprocess.run(
-                [upstream, "client", name, encryption, str(run.MESSAGE_SIZE_MAX), "handshakes", "5", "same"],
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_S,
-            )
-            assert client.returncode == 0, client.stdout + client.stderr
-            assert '"received":5' in client.stdout
+            with side(upstream, "client") as client:
+                client.must("connect", endpoint={"name": name}, encryption=run.SETTINGS[encryption], timeout_ms=20000)
+                client.must("send", type=5, data=b"hello".hex())
+                client.expect(5, b"hello")
         finally:
             server.kill()
 
 
 @pytest.mark.parametrize("encryption", ["on", "off"])
 def test_connect_is_answered_by_an_upstream_server(goipc, upstream, name, encryption):
-    command = [upstream, "server", name, encryption, str(run.MESSAGE_SIZE_MAX), "handshakes", "1", "fresh"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert json.loads(server.stdout.readline()) == {"ready": True}
-            line = content(5, 1).hex() + "\n"
-            command = [goipc, "connect", f"{name}.0", "--hex", "--linger", "0", *OFF[encryption]]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-                client.stdin.write(line)
-                client.stdin.flush()
-                assert client.stdout.readline() == line
-                client.stdin.close()
-                assert client.wait(LIMIT_S) == 0
-            rest, _ = server.communicate(timeout=LIMIT_S)
-            assert '"received":1' in rest, rest
-        finally:
-            server.kill()
+    with side(upstream, "server") as server:
+        server.must("serve", endpoint={"name": name}, encryption=run.SETTINGS[encryption], echo=True)
+        line = b"hello".hex() + "\n"
+        command = [goipc, "connect", name, "--hex", "--linger", "0", *OFF[encryption]]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            client.stdin.write(line)
+            client.stdin.flush()
+            assert client.stdout.readline() == line
+            client.stdin.close()
+            assert client.wait(LIMIT_S) == 0
+        server.expect(1, b"hello")
 
 
 class Server:

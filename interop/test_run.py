@@ -3,122 +3,100 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import pathlib
 import sys
 
 import pytest
 import run
-from run import MESSAGE_SIZE_MAX, Implementation, Report, Session
+from run import MESSAGE_SIZE_MAX, Implementation, Session
 
-GO = Implementation("golang-ipc", ("false",))
-OURS = Implementation("goipc", ("false",), crypto="openssl", strict_off=True)
-LIMIT = {"size": MESSAGE_SIZE_MAX + 1, "type": 1, "refused": True}
-CELL = {"size": 5, "type": 1, "sent": 2, "received": 2, "ok": True}
-DONE = {"done": True}
+PEER = pathlib.Path(__file__).with_name("made_up_peer.py")
 
 
-def exchange(**changes) -> Session:
-    return Session(**{"server": GO, "client": OURS, "task": "exchange", "sizes": (5,), "types": (1,), **changes})
+def made_up(*faults: str, ours: bool = True) -> Implementation:
+    """Two sides that speak no golang-ipc, only the harness protocol; `faults` is what this one does wrong."""
+    return Implementation("made up", (sys.executable, str(PEER), *faults), crypto="none" if ours else "")
 
 
-def judged(server: list[dict], client: list[dict], session: Session | None = None, **trouble) -> dict[str, bool]:
-    session = session or exchange()
-    rows = run.judge(session, Report([*server, DONE], **trouble), Report([*client, DONE]))
-    return {row["check"]: row["ok"] for row in rows}
+def performed(task: str, server: Implementation, client: Implementation, **more) -> list[dict]:
+    session = Session(server, client, task, **more)
+    return run.perform(session, f"goipc-interop-test-{run.secrets.token_hex(6)}")
 
 
-def test_a_row_holds_what_both_sides_said():
-    rows = run.judge(exchange(), Report([LIMIT, CELL, DONE]), Report([{"encrypted": True}, LIMIT, CELL, DONE]))
-    assert rows[0] == {
-        "client": "goipc", "server": "golang-ipc", "encrypted": True, "crypto": "openssl", "size": 5, "type": 1,
+def exchanged(server: tuple[str, ...] = (), client: tuple[str, ...] = (), **more) -> dict[str, bool]:
+    rows = performed("exchange", made_up(*server), made_up(*client), **{"sizes": (0, 5), "types": (1, 70000), **more})
+    return {check: all(row["ok"] for row in rows if row["check"] == check) for check in ("limit", "exchange")}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(run, "ANSWER_LIMIT_S", 3)
+
+
+def test_a_row_holds_what_was_exchanged():
+    rows = performed("exchange", made_up(ours=False), made_up(), sizes=(5,), types=(1,))
+    assert rows[0]["check"] == "limit" and rows[0]["size"] == MESSAGE_SIZE_MAX + 1 and rows[0]["ok"]
+    assert rows[1] == {
+        "client": "made up", "server": "made up", "encrypted": True, "crypto": "none", "size": 5, "type": 1,
         "sent": 4, "received": 4, "ok": True, "os": run.OS, "check": "exchange",
     }  # fmt: skip
-    assert rows[1]["check"] == "limit" and rows[1]["size"] == MESSAGE_SIZE_MAX + 1 and rows[1]["ok"]
 
 
-@pytest.mark.parametrize(
-    "bad", [{"received": 1}, {"sent": 1}, {"ok": False}, {"size": 4}, {"type": 2}, {"sent": 3, "received": 3}]
-)
-def test_a_side_that_differs_fails_the_exchange(bad):
-    assert not judged([LIMIT, CELL], [LIMIT, {**CELL, **bad}])["exchange"]
-    assert not judged([LIMIT, {**CELL, **bad}], [LIMIT, CELL])["exchange"]
+@pytest.mark.parametrize("fault", ["alter", "retype", "shorten", "lose", "unconnected", "die", "garbage"])
+def test_a_side_that_differs_fails_the_exchange(fault):
+    assert exchanged() == {"limit": True, "exchange": True}
+    assert not exchanged(server=(fault,))["exchange"]
+    assert not exchanged(client=(fault,))["exchange"]
 
 
-def test_silence_fails():
-    assert judged([], []) == {"exchange": False, "limit": False}
-
-
-def test_trouble_of_one_side_fails_the_exchange():
-    assert not judged([LIMIT, CELL], [LIMIT, CELL], trouble="exit status 2")["exchange"]
-    assert not judged([LIMIT, CELL, {"error": "late"}], [LIMIT, CELL])["exchange"]
+def test_a_message_over_the_limit_that_is_taken_fails_the_limit_alone():
+    assert exchanged(client=("boundless",)) == {"limit": False, "exchange": True}
 
 
 def test_a_connection_that_is_not_encrypted_as_wanted_fails():
-    assert not judged([LIMIT, CELL], [{"encrypted": False}, LIMIT, CELL])["exchange"]
-    plain = exchange(encryption="off")
-    assert judged([LIMIT, CELL], [{"encrypted": False}, LIMIT, CELL], plain)["exchange"]
-    assert not judged([LIMIT, CELL], [{"encrypted": True}, LIMIT, CELL], plain)["exchange"]
+    assert not exchanged(client=("plain",))["exchange"]
+    assert exchanged(client=("plain",), encryption="off")["exchange"]
 
 
-def test_a_message_over_the_limit_that_is_taken_fails_the_limit():
-    assert not judged([LIMIT, CELL], [{**LIMIT, "refused": False}, CELL])["limit"]
+def test_an_end_that_a_client_of_ours_takes_for_a_failure_fails():
+    assert not exchanged(client=("bitter-end",))["exchange"]
 
 
-def test_one_lost_handshake_fails_them_all():
-    session = Session(GO, OURS, "handshakes", count=100)
-    good = {"handshakes": 100, "sent": 100, "received": 100, "ok": True}
-    assert judged([good], [good], session)["handshakes"]
-    assert not judged([good], [{**good, "received": 99}], session)["handshakes"]
-    assert not judged([good], [{"error": "connection 7: frame does not authenticate"}], session)["handshakes"]
+@pytest.mark.parametrize("task", ["burst", "handshakes"])
+@pytest.mark.parametrize("fault", ["lose", "swap", "alter"])
+def test_one_message_that_is_lost_or_out_of_order_fails_them_all(task, fault):
+    assert performed(task, made_up(), made_up(), count=4)[0]["ok"]
+    (row,) = performed(task, made_up(fault), made_up(), count=4)
+    assert not row["ok"] and row["error"]
 
 
-def test_one_message_out_of_order_fails_the_burst():
-    session = Session(GO, OURS, "burst", count=100)
-    good = {"burst": 100, "sent": 100, "received": 100, "ok": True}
-    assert judged([good], [good], session)["burst"]
-    assert not judged([good], [{"error": "message 7: type 9 arrived, not 8"}], session)["burst"]
+@pytest.mark.parametrize("ours", [True, False])
+def test_handshakes_count_what_went_there_and_back(ours):
+    (row,) = performed("handshakes", made_up(ours=ours), made_up(), count=3)
+    assert row["ok"] and row["sent"] == row["received"] == 6
 
 
 def test_a_refusal_takes_two():
-    session = Session(GO, OURS, "refusal", "off", "on")
-    refused = {"refused": True, "text": "why"}
-    assert judged([refused], [refused], session)["refusal"]
-    assert not judged([], [refused], session)["refusal"]
-    assert not judged([refused], [{"refused": False}], session)["refusal"]
+    def refused(server: str, client: str) -> bool:
+        (row,) = performed("refusal", made_up(server), made_up(client), encryption="off", client_encryption="on")
+        return row["ok"]
+
+    assert refused("refused", "refuse")
+    assert not refused("honest", "refuse"), "the server counts nothing"
+    assert not refused("refused", "honest"), "the client connects"
+    assert not refused("refused", "refuse-otherwise"), "the client gives another reason"
 
 
-def program(text: str) -> Implementation:
-    return Implementation("made up", (sys.executable, "-c", text))
+def test_what_died_is_named_with_its_exit():
+    rows = performed("burst", made_up("die"), made_up(), count=3)
+    assert "server: exit status 7" in rows[0]["error"]
 
 
-def performed(server: str, client: str) -> list[dict]:
-    session = exchange(server=program(server), client=program(client))
-    return run.judge(session, *asyncio.run(run.perform(session, "not-used")))
-
-
-READY = "import sys, time; print('{\"ready\": true}', flush=True);"
-
-
-def test_a_crash_of_one_side_ends_the_session_of_the_other():
-    rows = performed(READY + "time.sleep(1000)", "import os; os.abort()")
-    assert not any(row["ok"] for row in rows)
-    assert "exit status -6" in rows[0]["error"] and "the other side failed" in rows[0]["error"]
-
-
-def test_a_server_that_is_never_ready_is_ended(monkeypatch):
-    monkeypatch.setattr(run, "READY_LIMIT_S", 0.2)
-    assert "not ready in time" in performed("import time; time.sleep(1000)", "pass")[0]["error"]
-
-
-def test_a_session_that_hangs_is_ended(monkeypatch):
-    monkeypatch.setattr(run, "SESSION_LIMIT_S", 0.3)
-    hang = READY + "time.sleep(1000)"
-    assert "took too long" in performed(hang, hang)[0]["error"]
-
-
-def test_what_is_not_json_is_an_error():
-    assert "not JSON" in performed(READY + "print('panic: oh')", READY)[0]["error"]
+def test_a_program_that_cannot_be_started_fails_its_rows():
+    gone = Implementation("gone", ("/nowhere/at-all",), crypto="none")
+    (row,) = performed("burst", gone, made_up(), count=3)
+    assert not row["ok"] and "cannot start" in row["error"]
 
 
 def test_results_of_other_systems_are_kept(tmp_path):
@@ -126,6 +104,10 @@ def test_results_of_other_systems_are_kept(tmp_path):
     path.write_text(json.dumps([{"os": "plan9", "ok": True}, {"os": run.OS, "ok": False}]))
     run.write_results([{"os": run.OS, "ok": True}], path)
     assert json.loads(path.read_text()) == [{"os": run.OS, "ok": True}, {"os": "plan9", "ok": True}]
+
+
+GO = Implementation("golang-ipc", ("false",))
+OURS = Implementation("goipc", ("false",), crypto="openssl", strict_off=True)
 
 
 def test_every_pair_meets_in_both_directions():

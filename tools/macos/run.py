@@ -23,7 +23,7 @@ from gatelib import Tally, fetch_cross_sources, job_count  # noqa: E402
 SKIPPED = 77
 MACH_O_64 = 0xFEEDFACF
 CPU_TYPES = {"x86_64": 0x01000007, "aarch64": 0x0100000C}
-PROGRAMS = ("ref/cli/goipc", "ref/test/test_session", "ref/test/test_endpoints", "interop/interop_peer")
+PROGRAMS = ("ref/cli/goipc", "ref/test/test_session", "ref/test/test_endpoints")
 LIBRARY = "goipc.dir"
 FREEBSD_SOURCES = {"socket_bsd.c", "poller_kqueue.c", "transport.c", "system.c", "clock.c", "lock.c"}
 # What only the code for macOS calls: the poller and who the peer is.

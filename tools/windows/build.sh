@@ -77,7 +77,6 @@ tools/cross/dependencies.sh ref/cmake/windows-toolchain.cmake build/windows
 build_preset windows build/windows/static
 build_preset windows-dll build/windows/dll
 if command -v go >/dev/null 2>&1; then
-    quietly go-interop build_go interop/go "$PWD/build/windows/go/interop-go.exe"
     quietly go-adapter build_go conformance/adapters/go "$PWD/build/windows/go/goipc-adapter-go.exe"
 fi
 make_prefix

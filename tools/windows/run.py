@@ -156,9 +156,9 @@ def interop(tally: Tally, args: argparse.Namespace) -> None:
     if shutil.which("go") is None:
         tally.skip("interop under Wine", "Go is not installed")
         return
-    for build in (STATIC / "interop", DLL / "bin") if not args.quick else (STATIC / "interop",):
+    for build in (STATIC / "conformance", DLL / "bin") if not args.quick else (STATIC / "conformance",):
         command = [sys.executable, ROOT / "interop" / "run.py", "--wine", "--plain", "-j", "2"]
-        command += ["--peer", build / "interop_peer.exe"]
+        command += ["--adapter", build / "goipc-adapter-c.exe"]
         # A handshake under Wine takes some 30 ms.
         command += ["--quick"] if args.quick or build.name == "bin" else ["--handshakes", "300"]
         if build.name == "bin":

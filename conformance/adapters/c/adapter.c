@@ -471,6 +471,19 @@ static void set_echo(const cJSON *request)
     reply_ok(request);
 }
 
+/* What the system knows, the runner reads from the system; this is what only the library counts. */
+static void tell_counters(const cJSON *request)
+{
+    goipc_counters counters = {.refusals = 0};
+    cJSON *reply = reply_new(request, true);
+
+    if (endpoint.server != NULL) {
+        goipc_server_counters(endpoint.server, &counters);
+    }
+    cJSON_AddNumberToObject(reply, "refusals", (double)counters.refusals);
+    line_write(reply);
+}
+
 static void decode(const cJSON *request)
 {
     codec_decode(request, &crypto);
@@ -495,7 +508,7 @@ static void answer(const cJSON *request)
         {"hello", hello},       {"serve", serve},       {"connect", connect_to_server},
         {"send", send_message}, {"echo", set_echo},     {"close", close_connection},
         {"seed", set_seed},     {"decode", decode},     {"encode", encode},
-        {"kdf", kdf},           {"random", set_random},
+        {"kdf", kdf},           {"random", set_random}, {"stats", tell_counters},
     };
     const char *command = field_text(request, "cmd");
 

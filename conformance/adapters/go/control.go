@@ -51,6 +51,7 @@ type controller struct {
 	output  *json.Encoder
 	open    *session
 	echoing int32
+	numbers int32 // connections so far, of all endpoints
 }
 
 // session is one endpoint with its queue of messages to write.
@@ -193,7 +194,11 @@ func (c *controller) connect(r *request) error {
 	go func() {
 		select {
 		case err := <-outcome:
-			c.answer(r, nil, err)
+			var fields object
+			if err == nil {
+				fields = object{"conn": atomic.LoadInt32(&c.numbers)}
+			}
+			c.answer(r, fields, err)
 		case <-time.After(limit):
 			// golang-ipc has no timeout for the handshake and cannot be told to stop waiting in it.
 			end.Close()
@@ -234,13 +239,14 @@ func (c *controller) begin(r *request, s *session, outcome chan<- error) {
 	c.setEchoing(r.Echo)
 	c.open = s
 	s.queue = make(chan outgoing, queueLength)
-	connection, connected := 0, false
+	connection, connected := atomic.LoadInt32(&c.numbers), false
+	before := connection
 	echoing := func() bool { return atomic.LoadInt32(&c.echoing) == 1 }
 	go writeAll(s.end, s.queue)
 	go readAll(s.end, s.isServer, s.queue, echoing, func(m *ipc.Message, err error) {
 		if err == nil && m.MsgType < 0 {
 			if connected = m.Status == "Connected"; connected {
-				connection++
+				connection = atomic.AddInt32(&c.numbers, 1)
 			}
 		}
 		if outcome != nil && (err != nil || connected) {
@@ -252,7 +258,7 @@ func (c *controller) begin(r *request, s *session, outcome chan<- error) {
 		}
 		event := eventOf(m, err)
 		event["conn"] = connection
-		if connection == 0 || (err == nil && m.MsgType > 0 && !connected) {
+		if connection == before || (err == nil && m.MsgType > 0 && !connected) {
 			event["conn"] = connection + 1 // golang-ipc may deliver a message before it says "Connected"
 		}
 		c.say(event)

@@ -6,6 +6,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .process import Exit, Process
@@ -112,6 +113,24 @@ class Control:
             return bool(
                 self._changed.wait_for(lambda: any(map(matches, self.events)) or self.ended or self.fault, timeout)
             ) and any(map(matches, self.events))
+
+    def event_after(
+        self, start: int, matches: Callable[[dict[str, Any]], bool], timeout: float
+    ) -> tuple[int, dict[str, Any]] | None:
+        """The first matching event from index `start` on, with the index of the one behind it; None when none comes."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                for index, event in enumerate(self.events[start:], start=start):
+                    if matches(event):
+                        return index + 1, event
+                start = len(self.events)
+                if self.fault:
+                    raise AdapterError(self.fault)
+                left = deadline - time.monotonic()
+                if self.ended or left <= 0:
+                    return None
+                self._changed.wait(left)
 
     def snapshot(self) -> list[dict[str, Any]]:
         with self._changed:

@@ -1,3 +1,0 @@
-module goipc-interop/peer
-
-go 1.18
