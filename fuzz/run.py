@@ -43,6 +43,7 @@ CORE = (
     "crypto.c",
     "crypto_choose.c",
     "crypto_self_test.c",
+    "record.c",
     "handshake.c",
     "session.c",
 )

@@ -29,6 +29,7 @@ CORE = (
     "crypto_tomcrypt",
     "crypto_openssl",
     "crypto_openssl_none",
+    "record",
     "handshake",
     "session",
 )

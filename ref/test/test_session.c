@@ -762,8 +762,8 @@ static void test_send_refuses(void)
     EXPECT(goipc_session_send(server, 1, data, 43) == GOIPC_ERROR_WOULD_BLOCK); /* one too many */
     EXPECT(goipc_session_send(server, 1, data, 42) == GOIPC_ERROR_OK);
     EXPECT(goipc_session_send(server, 1, data, 0) == GOIPC_ERROR_WOULD_BLOCK);
-    EXPECT(goipci_session_output_append(server, data, 3) == GOIPC_ERROR_OK);
-    EXPECT(goipci_session_output_append(server, NULL, 0) == GOIPC_ERROR_OK);
+    EXPECT(goipci_buffer_append(&server->out, data, 3) == GOIPC_ERROR_OK);
+    EXPECT(goipci_buffer_append(&server->out, NULL, 0) == GOIPC_ERROR_OK);
     EXPECT(goipci_session_output_size(server) == 103);
     goipc_session_free(server);
     goipc_session_free(client);

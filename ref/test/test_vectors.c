@@ -636,9 +636,9 @@ static void send_messages(goipc_session *session, const goipc_vector_transcript 
         if (message->type != 0) {
             error = goipc_session_send(session, message->type, data.at, data.size);
         } else if (vector->sealed) {
-            error = goipci_session_seal(session, 0, data.at, data.size);
+            error = goipci_record_seal(session, 0, data.at, data.size);
         } else {
-            error = goipci_session_output_append(session, wire.at, wire.size);
+            error = goipci_buffer_append(&session->out, wire.at, wire.size);
         }
         EXPECT_VECTOR(error == GOIPC_ERROR_OK);
         free(data.at);

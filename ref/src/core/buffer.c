@@ -154,6 +154,18 @@ void goipci_buffer_commit(goipci_buffer *buffer, size_t size)
     buffer->write_at += size;
 }
 
+goipc_error goipci_buffer_append(goipci_buffer *buffer, const uint8_t *bytes, size_t size)
+{
+    size_t capacity;
+    const goipc_error error = goipci_buffer_reserve(buffer, size);
+
+    if (error == GOIPC_ERROR_OK && size > 0) {
+        memcpy(goipci_buffer_room(buffer, &capacity), bytes, size);
+        goipci_buffer_commit(buffer, size);
+    }
+    return error;
+}
+
 void goipci_buffer_consume(goipci_buffer *buffer, size_t size)
 {
     assert(size <= goipci_buffer_size(buffer));

@@ -19,7 +19,7 @@ enum {
 
 static goipc_error queue(goipc_session *session, const uint8_t *bytes, size_t size)
 {
-    return goipci_session_output_append(session, bytes, size);
+    return goipci_buffer_append(&session->out, bytes, size);
 }
 
 /* --- HELLO: version and encryption flag ------------------------------------------------------- */
@@ -208,7 +208,7 @@ static goipc_error send_limit(goipc_session *session)
     uint8_t limit[GOIPC_FRAME_LENGTH_SIZE + LIMIT_BODY_PLAIN];
 
     if (session->encrypted) {
-        return goipci_session_seal(session, session->message_size_max, NULL, 0);
+        return goipci_record_seal(session, session->message_size_max, NULL, 0);
     }
     goipc_wire_put_u32(limit, LIMIT_BODY_PLAIN);
     goipc_wire_put_u32(limit + GOIPC_FRAME_LENGTH_SIZE, session->message_size_max);
@@ -224,7 +224,7 @@ static goipc_error receive_limit(goipc_session *session, uint8_t *in)
     goipc_error error;
 
     if (session->encrypted) {
-        error = goipci_session_open(session, body, LIMIT_BODY_SEALED);
+        error = goipci_record_open(session, body, LIMIT_BODY_SEALED);
         if (error != GOIPC_ERROR_OK) {
             return error;
         }

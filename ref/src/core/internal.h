@@ -60,6 +60,9 @@ GOIPC_MUST_USE goipc_error goipci_buffer_reserve(goipci_buffer *buffer, size_t s
 /* Where to write, and how many bytes there are room for. */
 uint8_t *goipci_buffer_room(goipci_buffer *buffer, size_t *capacity);
 void goipci_buffer_commit(goipci_buffer *buffer, size_t size);
+/* Reserves and copies. Errors: CAPACITY, MEMORY. */
+GOIPC_MUST_USE goipc_error goipci_buffer_append(goipci_buffer *buffer, const uint8_t *bytes,
+                                                size_t size);
 void goipci_buffer_consume(goipci_buffer *buffer, size_t size);
 /* Releases the memory of an empty buffer that has grown beyond `capacity_kept`. */
 void goipci_buffer_shrink(goipci_buffer *buffer, size_t capacity_kept);
@@ -90,7 +93,7 @@ GOIPC_MUST_USE goipc_error goipci_nonces_next(goipci_nonces *nonces, uint8_t non
  * random nonce hits it once in 2^64), and another thread may be advancing it. */
 bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12]);
 
-/* --- session.c: for connection.c only --------------------------------------------------------- */
+/* --- what endpoints need of handshake.c and session.c beside the public interface ------------- */
 
 /* How many bytes the message of the handshake that is being received still lacks, or 0 once the
  * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
@@ -136,9 +139,6 @@ void goipci_session_output_drop(goipc_session *session);
 bool goipci_session_has_output(const goipc_session *session);
 /* Bytes that are queued. */
 size_t goipci_session_output_size(const goipc_session *session);
-/* Queues raw bytes of the handshake. Errors: MEMORY. */
-GOIPC_MUST_USE goipc_error goipci_session_output_append(goipc_session *session,
-                                                        const uint8_t *bytes, size_t size);
 /* Whether next_event could give something other than NEED_INPUT without more input. */
 bool goipci_session_has_event(const goipc_session *session);
 /* Gives `kept` the memory in which lies what the receiving half has lent out, so that it stays as

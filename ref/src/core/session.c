@@ -35,34 +35,17 @@
  * a large frame through the cipher where it lies (open_part). That plaintext is not authenticated
  * before the tag, which comes last: until then it never leaves the buffer, and when the tag is
  * wrong, or the stream ends before, the buffer is wiped.
- *
- * KEY FORMS
- *
- * golang-ipc hashes the shared X without its leading zero bytes, some ports hash all 48. They agree
- * unless X starts with a zero byte. In that case (has_alternative) the first sealed frame that
- * arrives is tried with both keys, and what opened it is used from then on in both directions.
- * Nothing is weakened: both keys come from the same secret.
  */
 #include "core/session.h"
-#include "core/crypto_backend.h"
 
 #include <assert.h>
-#include <string.h>
 
 enum {
     ROOM_SIZE_MIN = 512,       /* takes any handshake message, and small frames */
     ROOM_SIZE_MAX = 64 * 1024, /* some 900 frames of 64 bytes in one read */
     QUEUE_SIZE_DEFAULT = 4 * 1024 * 1024,
-    IDLE_CAPACITY = 0,               /* what trim leaves of an empty buffer */
-    SEALED_PART_SIZE = 32 * 1024,    /* sealed, then written, while it is in the nearest caches */
-    OPENED_PART_SIZE_MIN = 4 * 1024, /* less is left until more has come */
-    /* What a lent frame begins with: type and data share the first block, so that the parts that
-     * follow are whole blocks, too. */
-    SEALED_START_SIZE =
-        (int)(GOIPC_FRAME_LENGTH_SIZE + GOIPC_NONCE_SIZE) + (int)GOIPCI_AES_BLOCK_SIZE,
+    IDLE_CAPACITY = 0, /* what trim leaves of an empty buffer */
 };
-
-_Static_assert(SEALED_PART_SIZE % GOIPCI_AES_BLOCK_SIZE == 0, "parts are whole blocks");
 
 /* On a 32-bit system a frame must fit into memory with room to spare for doubling. */
 #define MESSAGE_SIZE_POSSIBLE                                                                      \
@@ -176,303 +159,6 @@ uint32_t goipc_session_send_size_max(const goipc_session *session)
 {
     assert(session != NULL);
     return session->send_size_max;
-}
-
-/* --- sealing and opening ---------------------------------------------------------------------- */
-
-/* Keyed objects are made when their direction is first used: with libtomcrypt each holds 64 KiB of
- * tables, which a peer that only listens should not cost. */
-static goipc_error keyed(goipc_session *session, void **aead, const uint8_t key[GOIPC_KEY_SIZE])
-{
-    if (*aead != NULL) {
-        return GOIPC_ERROR_OK;
-    }
-    return session->crypto->aead_new(session->crypto->context, session->allocator, key, aead);
-}
-
-/* Follows the peer to the other key form, at most once. req: KD-015 */
-static void follow_key_form(goipc_session *session)
-{
-    if (!session->has_alternative || session->sends_alternative ||
-        !goipci_flag_is_set(&session->peer_uses_alternative)) {
-        return;
-    }
-    session->crypto->aead_free(session->crypto->context, session->allocator, session->aead_out);
-    session->aead_out = NULL;
-    session->sends_alternative = true;
-}
-
-/* Makes room for `size` bytes of a sealed frame, and writes to it what precedes its ciphertext. */
-static goipc_error begin_sealed(goipc_session *session, size_t data_size, size_t size,
-                                uint8_t **frame)
-{
-    const size_t body_size = GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE + data_size;
-    size_t capacity;
-    goipc_error error;
-
-    assert(session->encrypted && !goipci_session_has_lent(session));
-    assert(data_size <= GOIPC_MESSAGE_SIZE_CEILING);
-    follow_key_form(session);
-    error = keyed(session, &session->aead_out,
-                  session->sends_alternative ? session->alternative_key : session->key);
-    if (error == GOIPC_ERROR_OK) {
-        error = goipci_buffer_reserve(&session->out, size);
-    }
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    *frame = goipci_buffer_room(&session->out, &capacity);
-    goipc_wire_put_u32(*frame, (uint32_t)body_size);
-    return goipci_nonces_next(&session->nonces, *frame + GOIPC_FRAME_LENGTH_SIZE);
-}
-
-/* req: SE-001, SE-002 */
-goipc_error goipci_session_seal(goipc_session *session, uint32_t head, const uint8_t *data,
-                                size_t data_size)
-{
-    const size_t frame_size =
-        GOIPC_FRAME_LENGTH_SIZE + GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE + data_size;
-    uint8_t head_bytes[GOIPC_FRAME_TYPE_SIZE];
-    uint8_t *frame, *nonce, *sealed;
-    goipc_error error = begin_sealed(session, data_size, frame_size, &frame);
-
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    nonce = frame + GOIPC_FRAME_LENGTH_SIZE;
-    sealed = nonce + GOIPC_NONCE_SIZE;
-    goipc_wire_put_u32(head_bytes, head);
-    error = session->crypto->aead_seal(session->crypto->context, session->aead_out, nonce,
-                                       head_bytes, data, data_size, sealed,
-                                       sealed + GOIPC_FRAME_TYPE_SIZE + data_size);
-    if (error == GOIPC_ERROR_OK) {
-        goipci_buffer_commit(&session->out, frame_size);
-    }
-    return error;
-}
-
-/* Seals the next `size` lent bytes into the queue, and behind the last of them the tag. */
-static goipc_error seal_part(goipc_session *session, size_t size)
-{
-    const goipc_crypto *crypto = session->crypto;
-    const bool is_last = size == session->lent_size;
-    const size_t sealed_size = size + (is_last ? GOIPC_TAG_SIZE : 0);
-    size_t capacity;
-    uint8_t *out;
-    goipc_error error = goipci_buffer_reserve(&session->out, sealed_size);
-
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    out = goipci_buffer_room(&session->out, &capacity);
-    error = crypto->aead_update(crypto->context, session->aead_out, session->lent, size, out);
-    if (error == GOIPC_ERROR_OK && is_last) {
-        error = crypto->aead_finish_seal(crypto->context, session->aead_out, out + size);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        goipci_buffer_commit(&session->out, sealed_size);
-        session->lent += size;
-        session->lent_size -= size;
-    }
-    return error;
-}
-
-/* Begins a sealed frame whose data are lent, and queues its start. */
-static goipc_error lend_sealed(goipc_session *session, uint32_t type, const uint8_t *data,
-                               size_t data_size)
-{
-    const goipc_crypto *crypto = session->crypto;
-    uint8_t *frame, *first;
-    goipc_error error = begin_sealed(session, data_size,
-                                     SEALED_START_SIZE + SEALED_PART_SIZE + GOIPC_TAG_SIZE, &frame);
-
-    assert(data_size > GOIPCI_BLOCK_DATA_SIZE && crypto->aead_start != NULL);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    first = frame + GOIPC_FRAME_LENGTH_SIZE + GOIPC_NONCE_SIZE;
-    goipc_wire_put_u32(first, type);
-    memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, GOIPCI_BLOCK_DATA_SIZE);
-    error = crypto->aead_start(crypto->context, session->aead_out, frame + GOIPC_FRAME_LENGTH_SIZE,
-                               false);
-    if (error == GOIPC_ERROR_OK) {
-        error = crypto->aead_update(crypto->context, session->aead_out, first,
-                                    GOIPCI_AES_BLOCK_SIZE, first);
-    }
-    if (error != GOIPC_ERROR_OK) {
-        goipc_wipe(first, GOIPCI_AES_BLOCK_SIZE);
-        return error;
-    }
-    goipci_buffer_commit(&session->out, SEALED_START_SIZE);
-    session->lent = data + GOIPCI_BLOCK_DATA_SIZE;
-    session->lent_size = data_size - GOIPCI_BLOCK_DATA_SIZE;
-    return GOIPC_ERROR_OK;
-}
-
-/* Opens with the keyed object for the form that is in use. */
-static goipc_error open_with(goipc_session *session, const uint8_t *key, const uint8_t *body,
-                             size_t body_size, uint8_t *out)
-{
-    const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
-    const uint8_t *sealed = body + GOIPC_NONCE_SIZE;
-    goipc_error error = keyed(session, &session->aead_in, key);
-
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    return session->crypto->aead_open(session->crypto->context, session->aead_in, body, sealed,
-                                      sealed_size, sealed + sealed_size, out);
-}
-
-/* The first frame of a connection whose shared X starts with a zero byte: a failed attempt must not
- * destroy the ciphertext that the second one needs, so the first goes into memory of its own.
- * req: KD-013, KD-014, KD-016 */
-static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, size_t body_size)
-{
-    const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
-    uint8_t *out = session->allocator->allocate(session->allocator->context, sealed_size);
-    goipc_error error;
-
-    if (out == NULL) {
-        return GOIPC_ERROR_MEMORY;
-    }
-    error = open_with(session, session->key, body, body_size, out);
-    if (error == GOIPC_ERROR_OK) {
-        memcpy(body + GOIPC_NONCE_SIZE, out, sealed_size);
-    }
-    goipci_release(session->allocator, out, sealed_size);
-    if (error != GOIPC_ERROR_DECRYPT) {
-        return error;
-    }
-    session->crypto->aead_free(session->crypto->context, session->allocator, session->aead_in);
-    session->aead_in = NULL;
-    error = open_with(session, session->alternative_key, body, body_size, body + GOIPC_NONCE_SIZE);
-    if (error == GOIPC_ERROR_OK) {
-        goipci_flag_set(&session->peer_uses_alternative);
-    }
-    return error;
-}
-
-/* LIMIT, sent again, would open as an empty message with a type that the peer did not send. */
-static bool is_limit_again(const goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
-{
-    return session->has_limit_nonce &&
-           memcmp(nonce, session->limit_nonce, sizeof session->limit_nonce) == 0; /* public */
-}
-
-/* What is asked of a frame before any of it is opened. req: SE-010, SE-013, SE-014 */
-static goipc_error judge_sealed(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
-{
-    if (goipci_nonces_is_ours(&session->nonces, nonce)) {
-        return GOIPC_ERROR_REFLECTED;
-    }
-    if (is_limit_again(session, nonce)) {
-        return GOIPC_ERROR_DECRYPT;
-    }
-    if (session->opened_count == UINT32_MAX) {
-        return GOIPC_ERROR_MESSAGE_COUNT;
-    }
-    session->opened_count++;
-    return GOIPC_ERROR_OK;
-}
-
-static bool knows_key_form(const goipc_session *session)
-{
-    return !session->has_alternative || session->key_settled;
-}
-
-/* Begins to open the frame that is arriving. */
-static goipc_error start_opening(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
-{
-    goipc_error error = judge_sealed(session, nonce);
-
-    if (error == GOIPC_ERROR_OK) {
-        error = keyed(session, &session->aead_in, session->key);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        error =
-            session->crypto->aead_start(session->crypto->context, session->aead_in, nonce, true);
-    }
-    session->is_opening = error == GOIPC_ERROR_OK;
-    session->opened_size = 0;
-    return error;
-}
-
-/* Runs the ciphertext up to `size` through the cipher, where it lies. */
-static goipc_error continue_opening(goipc_session *session, uint8_t *sealed, size_t size)
-{
-    uint8_t *part = sealed + session->opened_size;
-    const goipc_error error = session->crypto->aead_update(
-        session->crypto->context, session->aead_in, part, size - session->opened_size, part);
-
-    session->opened_size = size;
-    return error;
-}
-
-/* Opens as much as is worth it of a frame of which `arrived_size` bytes of the body, and not all,
- * have arrived. req: SE-011 */
-static goipc_error open_part(goipc_session *session, uint8_t *body, size_t arrived_size,
-                             size_t body_size)
-{
-    const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
-    size_t size;
-
-    if (sealed_size <= SEALED_PART_SIZE || session->crypto->aead_start == NULL ||
-        !knows_key_form(session) ||
-        arrived_size < GOIPC_NONCE_SIZE + session->opened_size + OPENED_PART_SIZE_MIN) {
-        return GOIPC_ERROR_OK;
-    }
-    if (!session->is_opening) {
-        const goipc_error error = start_opening(session, body);
-
-        if (error != GOIPC_ERROR_OK) {
-            return error;
-        }
-    }
-    size = arrived_size - GOIPC_NONCE_SIZE;
-    size = size < sealed_size ? size : sealed_size; /* a part of the tag may be there */
-    return continue_opening(session, body + GOIPC_NONCE_SIZE, size - size % GOIPCI_AES_BLOCK_SIZE);
-}
-
-/* Opens the rest of a frame that was opened while it arrived. req: SE-011 */
-static goipc_error finish_opening(goipc_session *session, uint8_t *sealed, size_t sealed_size)
-{
-    goipc_error error = continue_opening(session, sealed, sealed_size);
-
-    if (error == GOIPC_ERROR_OK) {
-        error = session->crypto->aead_finish_open(session->crypto->context, session->aead_in,
-                                                  sealed + sealed_size);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        session->is_opening = false; /* otherwise the buffer is still to be wiped */
-        session->opened_size = 0;
-    }
-    return error;
-}
-
-/* req: SE-010, SE-011, SE-013 */
-goipc_error goipci_session_open(goipc_session *session, uint8_t *body, size_t body_size)
-{
-    goipc_error error;
-
-    assert(session->encrypted && body_size >= GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE);
-    if (session->is_opening) {
-        error = finish_opening(session, body + GOIPC_NONCE_SIZE, body_size - GOIPC_SEAL_OVERHEAD);
-        session->key_settled = session->key_settled || error == GOIPC_ERROR_OK;
-        return error;
-    }
-    error = judge_sealed(session, body);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    if (knows_key_form(session)) {
-        /* Once aead_in exists it holds the form that was settled. */
-        error = open_with(session, session->key, body, body_size, body + GOIPC_NONCE_SIZE);
-    } else {
-        error = open_in_either_form(session, body, body_size);
-    }
-    session->key_settled = session->key_settled || error == GOIPC_ERROR_OK;
-    return error;
 }
 
 /* --- the receiving half ----------------------------------------------------------------------- */
@@ -631,15 +317,16 @@ static goipc_error next_frame_event(goipc_session *session, goipc_event *event)
     }
     if (result == GOIPC_DECODE_MORE) {
         if (session->encrypted && needed > GOIPC_FRAME_LENGTH_SIZE) {
-            error = open_part(session, front(session) + GOIPC_FRAME_LENGTH_SIZE,
-                              goipci_buffer_size(&session->in) - GOIPC_FRAME_LENGTH_SIZE,
-                              needed - GOIPC_FRAME_LENGTH_SIZE);
+            error =
+                goipci_record_open_part(session, front(session) + GOIPC_FRAME_LENGTH_SIZE,
+                                        goipci_buffer_size(&session->in) - GOIPC_FRAME_LENGTH_SIZE,
+                                        needed - GOIPC_FRAME_LENGTH_SIZE);
         }
         return error == GOIPC_ERROR_OK ? starved(session, event) : error;
     }
     head = front(session) + GOIPC_FRAME_LENGTH_SIZE;
     if (session->encrypted) {
-        error = goipci_session_open(session, head, needed - GOIPC_FRAME_LENGTH_SIZE);
+        error = goipci_record_open(session, head, needed - GOIPC_FRAME_LENGTH_SIZE);
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
@@ -687,20 +374,14 @@ bool goipci_session_has_event(const goipc_session *session)
 
 goipc_error goipci_session_keep_held(goipc_session *session, goipci_buffer *kept)
 {
-    const size_t rest_size = goipci_buffer_size(&session->in) - session->held_size;
-    size_t capacity;
     goipci_buffer rest;
     goipc_error error;
 
     goipci_buffer_init(&rest, session->allocator, session->in.capacity_max);
-    error = goipci_buffer_reserve(&rest, rest_size);
+    error = goipci_buffer_append(&rest, front(session) + session->held_size,
+                                 goipci_buffer_size(&session->in) - session->held_size);
     if (error != GOIPC_ERROR_OK) {
         return error;
-    }
-    if (rest_size > 0) {
-        memcpy(goipci_buffer_room(&rest, &capacity), front(session) + session->held_size,
-               rest_size);
-        goipci_buffer_commit(&rest, rest_size);
     }
     *kept = session->in;
     session->in = rest;
@@ -768,15 +449,16 @@ goipc_error goipc_session_send(goipc_session *session, uint32_t type, const void
         return GOIPC_ERROR_WOULD_BLOCK;
     }
     if (session->encrypted) {
-        return goipci_session_seal(session, type, data, data_size);
+        return goipci_record_seal(session, type, data, data_size);
     }
     return queue_plain(session, type, data, data_size, frame_size);
 }
 
 bool goipci_session_pays_lending(const goipc_session *session, size_t data_size)
 {
-    return session->encrypted ? data_size > SEALED_PART_SIZE && session->crypto->aead_start != NULL
-                              : data_size >= GOIPCI_LENT_SIZE_MIN;
+    return session->encrypted
+               ? data_size > GOIPCI_SEALED_PART_SIZE && session->crypto->aead_start != NULL
+               : data_size >= GOIPCI_LENT_SIZE_MIN;
 }
 
 static goipc_error lend_plain(goipc_session *session, uint32_t type, const uint8_t *data,
@@ -810,7 +492,7 @@ goipc_error goipci_session_lend(goipc_session *session, uint32_t type, const voi
     if (goipci_session_has_output(session)) {
         return GOIPC_ERROR_WOULD_BLOCK;
     }
-    return session->encrypted ? lend_sealed(session, type, data, data_size)
+    return session->encrypted ? goipci_record_seal_start(session, type, data, data_size)
                               : lend_plain(session, type, data, data_size);
 }
 
@@ -827,9 +509,9 @@ goipc_error goipci_session_keep_lent(goipc_session *session)
         return GOIPC_ERROR_OK;
     }
     if (session->encrypted) {
-        return seal_part(session, session->lent_size);
+        return goipci_record_seal_part(session, session->lent_size);
     }
-    error = goipci_session_output_append(session, session->lent, session->lent_size);
+    error = goipci_buffer_append(&session->out, session->lent, session->lent_size);
     session->lent_size = error == GOIPC_ERROR_OK ? 0 : session->lent_size;
     return error;
 }
@@ -839,9 +521,10 @@ goipc_error goipci_session_output_pieces(goipc_session *session, const uint8_t *
 {
     /* Also behind the start of a frame, so that it does not go out alone. */
     if (session->encrypted && goipci_session_has_lent(session) &&
-        goipci_buffer_size(&session->out) <= SEALED_START_SIZE) {
-        const goipc_error error = seal_part(
-            session, session->lent_size < SEALED_PART_SIZE ? session->lent_size : SEALED_PART_SIZE);
+        goipci_buffer_size(&session->out) <= GOIPCI_SEALED_START_SIZE) {
+        const goipc_error error = goipci_record_seal_part(
+            session, session->lent_size < GOIPCI_SEALED_PART_SIZE ? session->lent_size
+                                                                  : GOIPCI_SEALED_PART_SIZE);
 
         if (error != GOIPC_ERROR_OK) {
             return error;
@@ -880,18 +563,6 @@ bool goipci_session_has_output(const goipc_session *session)
 size_t goipci_session_output_size(const goipc_session *session)
 {
     return goipci_buffer_size(&session->out);
-}
-
-goipc_error goipci_session_output_append(goipc_session *session, const uint8_t *bytes, size_t size)
-{
-    size_t capacity;
-    goipc_error error = goipci_buffer_reserve(&session->out, size);
-
-    if (error == GOIPC_ERROR_OK && size > 0) {
-        memcpy(goipci_buffer_room(&session->out, &capacity), bytes, size);
-        goipci_buffer_commit(&session->out, size);
-    }
-    return error;
 }
 
 void goipc_session_output(goipc_session *session, const uint8_t **out, size_t *size)

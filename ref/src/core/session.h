@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The session's memory, shared by handshake.c and session.c. Nobody else looks inside. */
+/* The session's memory, shared by record.c, handshake.c and session.c, each of which calls only
+ * those before it. No other file looks inside. */
 #ifndef GOIPC_SESSION_H
 #define GOIPC_SESSION_H
 
+#include "core/crypto_backend.h"
 #include "core/internal.h"
 #include "core/system.h"
 
@@ -65,18 +67,37 @@ struct goipc_session {
     bool sends_alternative;
 };
 
-/* --- handshake.c ----------------------------------------------------------------------------- */
+/* --- record.c: sealed frames ------------------------------------------------------------------ */
+
+enum {
+    GOIPCI_SEALED_PART_SIZE = 32 * 1024, /* sealed, then written, while it is in the caches */
+    /* What a frame that is sealed in parts begins with: type and data share the first block, so
+     * that the parts that follow are whole blocks, too. */
+    GOIPCI_SEALED_START_SIZE =
+        (int)(GOIPC_FRAME_LENGTH_SIZE + GOIPC_NONCE_SIZE) + (int)GOIPCI_AES_BLOCK_SIZE,
+};
+
+/* Queues a sealed frame. `head` is the type of a message, or the limit in LIMIT. */
+GOIPC_MUST_USE goipc_error goipci_record_seal(goipc_session *session, uint32_t head,
+                                              const uint8_t *data, size_t data_size);
+/* Begins a sealed frame whose data, more than 12 bytes, are sealed from the caller's memory, and
+ * queues its start. */
+GOIPC_MUST_USE goipc_error goipci_record_seal_start(goipc_session *session, uint32_t type,
+                                                    const uint8_t *data, size_t data_size);
+/* Queues the next `size` bytes of that frame, sealed, and the tag behind the last of them. */
+GOIPC_MUST_USE goipc_error goipci_record_seal_part(goipc_session *session, size_t size);
+/* Opens the body of a frame in place; the plaintext is where the ciphertext was. */
+GOIPC_MUST_USE goipc_error goipci_record_open(goipc_session *session, uint8_t *body,
+                                              size_t body_size);
+/* Opens in place what pays of a large frame of which `arrived_size` bytes, not all, have arrived.
+ */
+GOIPC_MUST_USE goipc_error goipci_record_open_part(goipc_session *session, uint8_t *body,
+                                                   size_t arrived_size, size_t body_size);
+
+/* --- handshake.c ------------------------------------------------------------------------------ */
 
 /* Does what can be done of the handshake with the input that is there. *need_input says that it
  * waits for the peer; otherwise step is GOIPCI_STEP_FRAMES. Errors: those of next_event. */
 GOIPC_MUST_USE goipc_error goipci_handshake_run(goipc_session *session, bool *need_input);
-
-/* --- session.c, for the handshake ------------------------------------------------------------ */
-
-GOIPC_MUST_USE goipc_error goipci_session_seal(goipc_session *session, uint32_t head,
-                                               const uint8_t *data, size_t data_size);
-/* Opens the body of a frame in place; the plaintext is where the ciphertext was. */
-GOIPC_MUST_USE goipc_error goipci_session_open(goipc_session *session, uint8_t *body,
-                                               size_t body_size);
 
 #endif
