@@ -26,6 +26,7 @@ else()
         src/platform/unix/lock.c
         src/platform/unix/socket_${socket}.c
         src/platform/unix/transport.c
+        src/platform/unix/listener.c
         src/platform/unix/poller_${poller}.c)
 endif()
 

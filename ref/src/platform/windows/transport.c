@@ -723,8 +723,7 @@ static bool pipe_exists(const char *path)
 }
 
 goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_address *address,
-                                 uint32_t mode, goipci_listener **listener, goipci_stream **live,
-                                 goipc_failure *failure)
+                                 uint32_t mode, goipci_listener **listener, goipc_failure *failure)
 {
     goipci_listener *made = goipci_allocate_zeroed(allocator, sizeof *made);
     goipc_error error = GOIPC_ERROR_OK;
@@ -732,7 +731,6 @@ goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_
     size_t i;
 
     *listener = NULL;
-    *live = NULL;
     if (made == NULL) {
         return explain(GOIPC_ERROR_MEMORY, address->text, ERROR_NOT_ENOUGH_MEMORY, false, failure);
     }
@@ -759,6 +757,12 @@ goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_
     }
     *listener = made;
     return GOIPC_ERROR_OK;
+}
+
+bool goipci_listener_has_name(const goipci_listener *listener)
+{
+    (void)listener; /* the name of a pipe lives as long as its instances */
+    return true;
 }
 
 goipc_error goipci_listener_bind(goipci_listener *listener, goipci_port *port)
