@@ -8,6 +8,7 @@ if(WIN32)
         src/platform/windows/lock.c
         src/platform/windows/identity.c
         src/platform/windows/transport.c
+        src/platform/windows/listener.c
         src/platform/windows/poller.c)
 else()
     if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
