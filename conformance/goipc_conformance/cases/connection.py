@@ -5,7 +5,7 @@ import time
 
 from .. import codec
 from ..case import ENC, case
-from ..run_folder import fresh_name
+from ..context import fresh_name
 from ..wire import Closed
 
 SERVER, CLIENT = ("server",), ("client",)
