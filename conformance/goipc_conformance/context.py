@@ -5,14 +5,10 @@ No question waits for a fixed time. After a stimulus a valid message (the sentin
 echo, the end of the connection and the deadline decides. Afterwards a new peer must be served.
 """
 
-import atexit
 import hashlib
 import itertools
 import math
-import os
-import secrets as randomness
 import socket
-import stat
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +21,7 @@ from .adapter.rung1 import error_class
 from .adapter.subject import ConnectConfig, Died, Hung, Pending, ServeConfig, Subject, Unsupported
 from .case import Instance
 from .peer import SENTINEL_TYPE, ClientPeer, Malformed, Peer, Refused, Secrets, ServerPeer
+from .run_folder import fresh_name, remove_socket
 from .wire import Closed, Cuts, Listener, Log, Silent, connect_unix
 
 MAXIMUM = 65536  # the server's maximum message size unless a case needs another
@@ -33,36 +30,6 @@ FLOOD_PATIENCE = 5  # answers' times for messages that keep coming and are not t
 CASE_PATIENCE = 60  # answers' times for a whole case
 DETAILS_MAX = 20  # sentences about what was seen; the first ones say it
 CONNECT_PATIENCE = 3  # a client may take so many times longer to connect than for an answer: it waits for our answers
-
-_numbers = itertools.count(1)
-
-
-_names: list[str] = []
-
-
-def fresh_name() -> str:
-    """Unique on this machine: other tests share the directory."""
-    name = f"goipc-conf-{os.getpid()}-{next(_numbers)}-{randomness.token_hex(3)}"
-    _names.append(name)
-    return name
-
-
-@atexit.register
-def remove_leftovers() -> None:
-    """A server that was ended by force leaves its socket; only sockets under names of ours are removed."""
-    for name in _names:
-        remove_socket(f"/tmp/{name}.sock")
-        remove_socket(f"/tmp/{name}")  # where a name was cut at a NUL
-
-
-def remove_socket(path: str, since: float = 0.0) -> None:
-    """Only if it is a socket, and one that was made since then: a path may be whatever an adapter named."""
-    try:
-        found = os.lstat(path)
-        if stat.S_ISSOCK(found.st_mode) and found.st_mtime >= since:
-            os.unlink(path)
-    except (OSError, ValueError):  # a path with a NUL, or one that the system's encoding does not have
-        pass
 
 
 class Verdictless(Exception):

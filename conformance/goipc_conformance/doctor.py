@@ -16,8 +16,9 @@ from .adapter.process import StartError
 from .adapter.rung1 import Adapter, ServeRefused
 from .adapter.subject import AdapterError, ConnectConfig, Died, Hung, ServeConfig, Unsupported
 from .case import Case, Instance
-from .context import Context, RefusedPeer, fresh_name
+from .context import Context, RefusedPeer
 from .peer import Malformed, Refused
+from .run_folder import fresh_name
 from .wire import Closed, Silent, connect_unix
 
 

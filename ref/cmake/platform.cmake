@@ -8,6 +8,7 @@ if(WIN32)
         src/platform/windows/lock.c
         src/platform/windows/identity.c
         src/platform/windows/transport.c
+        src/platform/windows/listener.c
         src/platform/windows/poller.c)
 else()
     if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
@@ -26,6 +27,7 @@ else()
         src/platform/unix/lock.c
         src/platform/unix/socket_${socket}.c
         src/platform/unix/transport.c
+        src/platform/unix/listener.c
         src/platform/unix/poller_${poller}.c)
 endif()
 

@@ -45,10 +45,14 @@ for kind in OFF ON; do
     consume "$scratch/find-$kind"
 
     if command -v pkg-config >/dev/null 2>&1; then
-        flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs goipc) # as goipc(3) says
-        # shellcheck disable=SC2086
-        run ${CC:-cc} -std=c99 -o "$scratch/pkg-$kind" "$source/ref/test/consumer/consumer.c" $flags
-        LD_LIBRARY_PATH=$libraries "$scratch/pkg-$kind" "$name" || fail "pkg-config, shared $kind"
+        # A prefix with a blank in its path; one with an apostrophe is beyond pkgconf 1.8, whatever the file says.
+        place=$(mktemp -d)
+        ln -s "$prefix" "$place/a prefix"
+        flags=$(PKG_CONFIG_PATH=$place/a\ prefix/lib/pkgconfig pkg-config --cflags --libs goipc) # as goipc(3) says
+        eval "set -- $flags" # pkg-config quotes for a shell
+        run ${CC:-cc} -std=c99 -o "$place/consumer" "$source/ref/test/consumer/consumer.c" "$@"
+        LD_LIBRARY_PATH=$libraries "$place/consumer" "$name" || fail "pkg-config, shared $kind"
+        rm -r "$place"
         checks=$((checks + 1))
     else
         echo "SKIP ref.install.pkg-config: pkg-config is not installed"

@@ -2,12 +2,16 @@
 /* Goal: a server takes its name without ever deleting, replacing or exposing what it should not,
  * and says clearly why it cannot. Method: every kind of thing in the way, in a directory of our
  * own. */
+#define _GNU_SOURCE /* unshare */
+
 #include "endpoint_pair.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+
+enum { PATH_MAX_HERE = sizeof((struct sockaddr_un *)NULL)->sun_path - 1 };
 
 static char directory[64];
 
@@ -77,23 +81,25 @@ static void test_name_and_mode(void)
         {{.socket_mode = 0660}, 0660},
         {{.socket_mode = 0606, .unmask_permissions = true}, 0606},
     };
-    const mode_t mask = umask(077); /* must not matter, and must not change */
+    static const mode_t masks[] = {0, 022, 077, 0177, 0777}; /* must not matter, nor change */
+    const mode_t before = umask(0);
     char path[108];
 
     path_of("mode", path);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        goipc_server_config config = rows[i].config;
+    for (size_t i = 0; i < 5 * (sizeof rows / sizeof rows[0]); i++) {
+        goipc_server_config config = rows[i / 5].config;
         goipc_server *server;
         struct stat status;
 
+        (void)umask(masks[i % 5]);
         config.options.directory = directory;
         EXPECT(goipc_server_start("mode", &config, &server) == GOIPC_ERROR_OK);
-        EXPECT(lstat(path, &status) == 0 && (status.st_mode & 07777) == rows[i].mode);
+        EXPECT(lstat(path, &status) == 0 && (status.st_mode & 07777) == rows[i / 5].mode);
         expect_entries(1);
         goipc_server_close(server);
         expect_entries(0);
+        EXPECT(umask(before) == masks[i % 5]);
     }
-    EXPECT(umask(mask) == 077);
 }
 
 static void test_stale_socket_is_replaced(void)
@@ -161,38 +167,25 @@ static void test_live_server_is_left_alone(void)
     expect_entries(0);
 }
 
-static void *greet_once(void *context)
+/* golang-ipc (1.2.4) stops listening for good when a client connects and goes without a handshake,
+ * so asking whether a server lives must not connect. A full queue of clients is no sign of
+ * death. */
+static void test_live_server_is_not_disturbed(void)
 {
-    const int listener = *(const int *)context;
-    const int peer = accept(listener, NULL, NULL);
-    uint8_t reply;
-    char byte;
-
-    EXPECT(peer >= 0);
-    EXPECT(send(peer, "\x02\x00", 2, 0) == 2);
-    EXPECT(raw_receive(peer, &reply, 1) && reply == 0);
-    EXPECT(send(peer, "\0\0\0\4\0\x30\0\0", 8, 0) == 8);
-    EXPECT(raw_receive(peer, &reply, 1));
-    EXPECT(!raw_receive(peer, &byte, 1)); /* an orderly end, no reset */
-    EXPECT(errno != ECONNRESET);
-    close(peer);
-    return NULL;
-}
-
-/* golang-ipc (1.2.4) stops listening for good when somebody connects and goes without a handshake.
- * */
-static void test_live_server_is_greeted_to_the_end(void)
-{
-    pthread_t thread;
     char path[108];
-    int listener;
+    int listener, waiting;
 
     path_of("polite", path);
     listener = bind_raw(path);
-    EXPECT(listen(listener, 5) == 0);
-    EXPECT(pthread_create(&thread, NULL, greet_once, &listener) == 0);
+    expect_refused("polite", GOIPC_ERROR_ADDRESS_IN_USE); /* bound, and about to listen */
+    EXPECT(listen(listener, 0) == 0);
     expect_refused("polite", GOIPC_ERROR_ADDRESS_IN_USE);
-    pthread_join(thread, NULL);
+    EXPECT(fcntl(listener, F_SETFL, O_NONBLOCK) == 0);
+    EXPECT(accept(listener, NULL, NULL) < 0 && errno == EAGAIN);
+    waiting = raw_try_connect(path); /* the queue is full now */
+    EXPECT(waiting >= 0);
+    expect_refused("polite", GOIPC_ERROR_ADDRESS_IN_USE);
+    close(waiting);
     close(listener);
     EXPECT(unlink(path) == 0);
 }
@@ -268,15 +261,84 @@ static void test_directories(void)
         EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_PERMISSION);
         EXPECT(chmod(directory, 0700) == 0);
     }
-    /* Short enough for the socket, too long for the private directory it is made in. */
+    /* The longest path that the system takes, and one byte more. */
     snprintf(long_directory, sizeof long_directory, "%s/%0*d", directory,
-             (int)(98 - strlen(directory) - 1), 0);
+             (int)(PATH_MAX_HERE - strlen("/x.sock") - strlen(directory) - 1), 0);
     EXPECT(mkdir(long_directory, 0700) == 0);
     config.options.directory = long_directory;
-    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_NAME);
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_OK);
+    goipc_server_close(server);
+    EXPECT(goipc_server_start("xy", &config, &server) == GOIPC_ERROR_NAME);
     EXPECT(strstr(failure.text, long_directory) != NULL);
     EXPECT(rmdir(long_directory) == 0);
     expect_entries(0);
+}
+
+/* Another user could replace the socket there. */
+static void test_directories_of_others(void)
+{
+    goipc_failure failure;
+    goipc_server_config config = {.options = {.directory = directory, .failure = &failure}};
+    goipc_server *server;
+
+    EXPECT(chmod(directory, 0770) == 0);
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_PERMISSION);
+    EXPECT(strstr(failure.text, "0770") != NULL && strstr(failure.text, directory) != NULL);
+    EXPECT(chmod(directory, 01770) == 0);
+    EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_OK);
+    goipc_server_close(server);
+    EXPECT(chmod(directory, 0700) == 0);
+    if (geteuid() == 0) {
+        EXPECT(chown(directory, 1234, 1234) == 0);
+        EXPECT(goipc_server_start("x", &config, &server) == GOIPC_ERROR_PERMISSION);
+        EXPECT(strstr(failure.text, "1234") != NULL);
+        EXPECT(chown(directory, 0, 0) == 0);
+    }
+    expect_entries(0);
+}
+
+/* The address of both sides stays where it was when the process goes elsewhere. */
+static void test_relative_directory(void)
+{
+    goipc_server_config config = {.options.directory = "."};
+    goipc_client_config client_config = {.options.directory = "."};
+    test_pair pair = {.id = 0};
+    char before[512];
+
+    EXPECT(getcwd(before, sizeof before) != NULL && chdir(directory) == 0);
+    EXPECT(goipc_server_start("here", &config, &pair.server) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_start("here", &client_config, &pair.client) == GOIPC_ERROR_OK);
+    expect_entries(1);
+    EXPECT(chdir("/") == 0);
+    pair_connect(&pair);
+    goipc_client_close(pair.client);
+    goipc_server_close(pair.server);
+    expect_entries(0);
+    EXPECT(chdir(before) == 0);
+}
+
+/* Other programs find a server by the path that clients use. */
+static void test_name_is_shown_by_the_system(void)
+{
+    char path[108], line[512];
+    goipc_server *server;
+    goipc_failure failure;
+    FILE *table;
+    bool shown = false;
+
+    path_of("shown", path);
+    EXPECT(start("shown", &server, &failure) == GOIPC_ERROR_OK);
+    table = fopen("/proc/net/unix", "re");
+    while (table != NULL && fgets(line, sizeof line, table) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        shown = shown || (strlen(line) > strlen(path) &&
+                          strcmp(line + strlen(line) - strlen(path), path) == 0);
+    }
+    EXPECT(table == NULL || shown);
+    if (table != NULL) {
+        fclose(table);
+    }
+    goipc_server_close(server);
 }
 
 enum { RACER_COUNT = 8 };
@@ -420,7 +482,7 @@ static void test_abstract(void)
 
 /* --- users, as root only ---------------------------------------------------------------------- */
 
-enum { STRANGER = 65534 };
+enum { STRANGER = 65534, NAMESPACES_FORBIDDEN = 254 };
 
 /* A child that is somebody else; its exit status is what `act` returns. */
 static int as_stranger(uid_t user, int (*act)(const char *name), const char *name)
@@ -510,6 +572,69 @@ static void test_strangers_as_clients(void)
         EXPECT(i == 0 || rows[i].welcome || counters.refusals > 0);
         goipc_server_close(server);
     }
+}
+
+/* In a user namespace without a map every user has one number, this process as well, so that it
+ * names nobody. Returns what a client of the namespace makes of a server outside of it. */
+static int connect_from_namespace(const char *name)
+{
+    return unshare(CLONE_NEWUSER) == 0 ? connect_and_write(name) : NAMESPACES_FORBIDDEN;
+}
+
+/* Serves in such a namespace until a client has come or time is over: how many became clients. */
+static int serve_in_namespace(const char *name)
+{
+    const goipc_server_config config = {.options.abstract = true};
+    const goipc_server_config at_path = {.options.directory = directory};
+    goipc_server *server;
+    goipc_message message;
+    goipc_failure failure;
+    goipc_error error;
+
+    if (unshare(CLONE_NEWUSER) != 0) {
+        return NAMESPACES_FORBIDDEN;
+    }
+    EXPECT(goipc_server_start(name, &at_path, &server) == GOIPC_ERROR_PERMISSION);
+    EXPECT(goipc_server_start(name, &config, &server) == GOIPC_ERROR_OK);
+    do {
+        error = goipc_server_read(server, 50, &message);
+        goipc_server_failure(server, &failure);
+    } while (error == GOIPC_ERROR_TIMEOUT && failure.error == GOIPC_ERROR_OK);
+    EXPECT(error == GOIPC_ERROR_OK || failure.error == GOIPC_ERROR_CREDENTIALS);
+    goipc_server_close(server);
+    return error == GOIPC_ERROR_OK ? 1 : 0;
+}
+
+/* "Same user" is not known where the kernel reports the overflow user: refused on both sides. */
+static void test_unknown_users_are_refused(void)
+{
+    const goipc_server_config config = {.socket_mode = 0777};
+    const goipc_client_config client_config = {
+        .options.abstract = true, .timeout_ms = 2000, .retry_interval_ms = 50};
+    char name[64];
+    goipc_server *server;
+    goipc_client *client;
+    pid_t child;
+    int status;
+
+    stranger_patience_ms = 2000;
+    EXPECT(goipc_server_start(test_name(name), &config, &server) == GOIPC_ERROR_OK);
+    status = as_stranger(geteuid(), connect_from_namespace, name);
+    goipc_server_close(server);
+    if (status == NAMESPACES_FORBIDDEN) {
+        printf("SKIP user namespaces are forbidden here\n");
+        return;
+    }
+    EXPECT(status == GOIPC_ERROR_CREDENTIALS % 256);
+    child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        _exit(serve_in_namespace(name));
+    }
+    EXPECT(goipc_client_start(name, &client_config, &client) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_write(client, 1, "x", 1) == GOIPC_ERROR_TIMEOUT);
+    goipc_client_close(client);
+    EXPECT(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Ends with how many bytes a server says to somebody whom it does not let in. */
@@ -671,13 +796,17 @@ int main(void)
     test_stale_socket_is_replaced();
     test_things_in_the_way_are_left_alone();
     test_live_server_is_left_alone();
-    test_live_server_is_greeted_to_the_end();
+    test_live_server_is_not_disturbed();
     test_close_removes_only_its_own();
     test_names();
     test_directories();
+    test_directories_of_others();
+    test_relative_directory();
+    test_name_is_shown_by_the_system();
     test_race_for_a_name();
     test_lock_of_somebody_else();
     test_abstract();
+    test_unknown_users_are_refused();
     if (geteuid() == 0) {
         test_strangers_as_clients();
         test_stranger_is_told_nothing();

@@ -42,11 +42,10 @@ static goipci_listener *listen_at(const char *name)
 {
     goipci_address address;
     goipci_listener *listener;
-    goipci_stream *live;
     goipc_failure failure;
 
     EXPECT(goipci_address_init(&address, name, NULL, false) == GOIPC_ERROR_OK);
-    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &listener, &live,
+    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &listener,
                                 &failure) == GOIPC_ERROR_OK);
     return listener;
 }

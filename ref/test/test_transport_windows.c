@@ -30,15 +30,13 @@ static void name_endpoint(const char *what)
 static void open_all(const char *what, uint32_t mode)
 {
     goipc_failure failure;
-    goipci_stream *live;
     int system_error;
 
     name_endpoint(what);
     EXPECT(goipci_poller_new(goipci_allocator_or_default(NULL), &poller, &system_error) ==
            GOIPC_ERROR_OK);
-    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, mode, &listener, &live,
+    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, mode, &listener,
                                 &failure) == GOIPC_ERROR_OK);
-    EXPECT(live == NULL);
     listener_known = false;
     EXPECT(goipci_poller_watch_listener(poller, listener, true, &listener, &listener_known) ==
            GOIPC_ERROR_OK);
@@ -183,16 +181,15 @@ static void test_dial_without_server(void)
 static void test_name_in_use(void)
 {
     goipci_listener *second;
-    goipci_stream *live;
     goipc_failure failure;
 
     open_all("in-use", 0600);
-    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &second, &live,
+    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &second,
                                 &failure) == GOIPC_ERROR_ADDRESS_IN_USE);
     EXPECT(failure.error == GOIPC_ERROR_ADDRESS_IN_USE &&
            strstr(failure.text, address.text) != NULL);
     goipci_listener_close(listener, true);
-    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &listener, &live,
+    EXPECT(goipci_listener_open(goipci_allocator_or_default(NULL), &address, 0600, &listener,
                                 &failure) == GOIPC_ERROR_OK);
     close_all();
 }

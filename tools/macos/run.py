@@ -25,7 +25,7 @@ MACH_O_64 = 0xFEEDFACF
 CPU_TYPES = {"x86_64": 0x01000007, "aarch64": 0x0100000C}
 PROGRAMS = ("ref/cli/goipc", "ref/test/test_session", "ref/test/test_endpoints")
 LIBRARY = "goipc.dir"
-FREEBSD_SOURCES = {"socket_bsd.c", "poller_kqueue.c", "transport.c", "system.c", "clock.c", "lock.c"}
+FREEBSD_SOURCES = {"socket_bsd.c", "poller_kqueue.c", "transport.c", "listener.c", "system.c", "clock.c", "lock.c"}
 # What only the code for macOS calls: the poller and who the peer is.
 SYMBOLS = (b"_kevent", b"_kqueue", b"_getpeereid")
 

@@ -167,7 +167,7 @@ def test_the_list_of_sources_is_that_of_the_build():
     if not os.access(msvc.COMMANDS, os.R_OK):
         pytest.skip("there is no build for Windows")
     names = {path.name for path in msvc.sources()}
-    assert {"transport.c", "poller.c", "session.c", "relay.c"} <= names
+    assert {"transport.c", "listener.c", "poller.c", "session.c", "relay.c"} <= names
 
 
 def test_a_peer_that_has_gone_is_gone_only_when_the_pipe_is_closed(monkeypatch):

@@ -34,13 +34,13 @@ class Target:
             f"{role}: {command}" for role, command in (("server", self.server), ("client", self.client)) if command
         )
 
-    def maker(self, timeout: float) -> Callable[[str], Subject]:
-        def make(role: str) -> Subject:
+    def maker(self, timeout: float) -> Callable[..., Subject]:
+        def make(role: str, umask: int = -1) -> Subject:
             if self.attach is not None:
                 return attached.attach(self.attach, self.plain_only)
             if not self.words:
-                return EchoProgram(self.server, self.client, self.plain_only)
-            adapter = Adapter(list(self.words), timeout)
+                return EchoProgram(self.server, self.client, self.plain_only, umask)
+            adapter = Adapter(list(self.words), timeout, umask)
             try:
                 adapter.greet()
             except BaseException:
@@ -116,7 +116,7 @@ def accept_or_end(listener: Listener, program: EchoProgram, patience: float) -> 
 
 def check_echo_program(target: Target, patience: float) -> None:
     """A rung 0 program that is not ready is reported before any case runs."""
-    from ..context import fresh_name
+    from ..run_folder import fresh_name
     from .subject import ConnectConfig, ServeConfig
 
     if target.server:

@@ -60,8 +60,9 @@ def split_command(command: str | list[str]) -> list[str]:
 
 
 class Process:
-    def __init__(self, words: list[str], control: bool):
-        """With control, standard input and output are pipes; otherwise output is only captured."""
+    def __init__(self, words: list[str], control: bool, umask: int = -1):
+        """With control, standard input and output are pipes; otherwise output is only captured. The file creation
+        mask is ours unless one is given."""
         self.words = words
         # Disk-backed, so that a program that floods its standard error costs no memory here.
         self._captured = tempfile.TemporaryFile(prefix="goipc-conformance-")
@@ -75,6 +76,7 @@ class Process:
                 stderr=self._captured,
                 start_new_session=True,
                 env=environment,
+                umask=umask,
             )
         except (OSError, ValueError) as error:
             self._captured.close()

@@ -18,7 +18,8 @@ class EchoProgram(Subject):
 
     rung = 0
 
-    def __init__(self, server: str | None, client: str | None, plain_only: bool = False):
+    def __init__(self, server: str | None, client: str | None, plain_only: bool = False, umask: int = -1):
+        self._umask = umask
         self._commands = {"server": server, "client": client}
         self.roles = frozenset(role for role, command in self._commands.items() if command)
         command = server or client or ""
@@ -50,7 +51,7 @@ class EchoProgram(Subject):
         words = placeholders.expand(
             command, name=name, path=path, encryption=encryption, maximum=maximum or MAXIMUM_DEFAULT
         )
-        self._process = Process(words, control=False)
+        self._process = Process(words, control=False, umask=self._umask)
 
     def _retire(self) -> None:
         assert self._process is not None

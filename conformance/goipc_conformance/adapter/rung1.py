@@ -197,8 +197,8 @@ class PendingReply(Pending):
 class Adapter(Subject):
     rung = 1
 
-    def __init__(self, words: list[str], timeout: float):
-        self._process: Process | None = Process(words, control=True)
+    def __init__(self, words: list[str], timeout: float, umask: int = -1):
+        self._process: Process | None = Process(words, control=True, umask=umask)
         self._timeout = timeout
         self.control = Control(self._process.stdout.fileno(), self._process.stdin.fileno())
 

@@ -5,7 +5,7 @@ import time
 
 from .. import codec
 from ..case import ENC, case
-from ..context import fresh_name
+from ..run_folder import fresh_name
 from ..wire import Closed
 
 SERVER, CLIENT = ("server",), ("client",)

@@ -2,13 +2,16 @@
 """Names, paths and the socket file."""
 
 import os
+import random
 import socket
 import stat
+import string
 
 from ..adapter.rung1 import ServeRefused
 from ..adapter.subject import ServeConfig
 from ..case import case
-from ..context import Verdictless, fresh_name
+from ..context import Verdictless
+from ..run_folder import fresh_folder, fresh_name, run_folder
 
 SERVER, CLIENT = ("server",), ("client",)
 
@@ -35,13 +38,14 @@ def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
         t.see("wrong-class", f"connect answered {t.class_of(reply)} for {shown}")
 
 
-# {} is another name in every case: a server that was opened in spite of it must not meet another case's client.
+# Each path that an implementation could make of one of these names either can be written by every user or leads into a
+# folder that is not there, so that the outcome depends on the implementation alone.
 BAD_NAMES = {
-    "empty": "",
-    "slash": "goipc-conf/{}",
-    "parent": "../{}",
-    "absolute": "/tmp/{}",
-    "nul": "{}\0x",
+    "empty": lambda: "",
+    "slash": lambda: f"{fresh_folder().name}/x",
+    "parent": lambda: f"../tmp/{fresh_name()}",
+    "absolute": lambda: f"{fresh_folder()}/x",
+    "nul": lambda: f"{fresh_name()}\0x",
 }
 
 
@@ -62,7 +66,7 @@ BAD_NAMES = {
 def name_refused(t):
     if t.p.name == "nul" and t.subject.identity.details.get("language") == "c":
         raise Verdictless("a string of C ends at the first NUL, so that no such name can be given")
-    name = BAD_NAMES[t.p.name].format(fresh_name())
+    name = BAD_NAMES[t.p.name]()
     expect_refusal(t, name, repr(name), ("name",))
 
 
@@ -101,15 +105,18 @@ def name_too_long(t):
 def name_longest(t):
     if os.uname().sysname != "Linux":
         raise Verdictless("the longest name differs between systems")
-    stem = fresh_name().replace("-", "")
-    name = (stem + "x" * 97)[: t.p.size] if t.p.size > 1 else one_byte_name()
+    name = f"{fresh_name()}-{'x' * 97}"[: t.p.size] if t.p.size > 1 else one_byte_name()
     t.path = serve(t, name)
     t.exchange_sentinel(t.open())
 
 
 def one_byte_name() -> str:
-    for name in "~^%+=@,:;ZYXWVU":
-        if not os.path.exists(f"/tmp/{name}.sock"):
+    """Drawn, so that two runs at the same time hardly ever choose the same one."""
+    names = list("~^%+=@,:;" + string.ascii_letters + string.digits)
+    random.shuffle(names)
+    for name in names:
+        if not os.path.lexists(f"/tmp/{name}.sock"):
+            run_folder().record(f"/tmp/{name}.sock")
             return name
     raise Verdictless("every short name is in use on this machine")
 
@@ -282,7 +289,7 @@ def not_own(t):
     reqs="EP-015",
     expect="conforms",
     liveness=False,
-    tags=("security",),
+    tags=("security", "open-umask"),
     why="Connecting needs write permission on the socket; encryption does not authenticate anybody.",
     hint="Mode 0600, whatever the umask is.",
 )
@@ -310,17 +317,14 @@ def mode(t):
     hint="The directory, /, the name, .sock.",
 )
 def directory(t):
-    import tempfile
-
-    name = fresh_name()
-    with tempfile.TemporaryDirectory(prefix="goipc-conf-") as folder:
-        reply = t.call(
-            "serve", endpoint={"transport": "unix", "name": name, "directory": folder}, encryption="required", echo=True
-        )
-        if not reply["ok"]:
-            t.see("refused", t.class_of(reply))
-            return
-        t.path = str(reply.get("endpoint", {}).get("path", ""))
-        if t.path != f"{folder}/{name}.sock":
-            t.see("malformed", f"the path is {t.path}")
-        t.exchange_sentinel(t.open())
+    name, folder = fresh_name(), str(fresh_folder())
+    reply = t.call(
+        "serve", endpoint={"transport": "unix", "name": name, "directory": folder}, encryption="required", echo=True
+    )
+    if not reply["ok"]:
+        t.see("refused", t.class_of(reply))
+        return
+    t.path = str(reply.get("endpoint", {}).get("path", ""))
+    if t.path != f"{folder}/{name}.sock":
+        t.see("malformed", f"the path is {t.path}")
+    t.exchange_sentinel(t.open())

@@ -58,8 +58,6 @@ enum {
     MODE_UNMASKED = 0777,
     MODE_MAX = 0777,
     TABLE_SIZE_FIRST = 16,
-    LIVE_SERVER_PATIENCE_MS = 1000, /* how long a live server in the way has to say hello */
-    LIVE_SERVER_LINGER_MS = 50,
     LEAVE_TIMEOUT_MAX_MS = 1000, /* draining a peer that is of no more use */
 };
 
@@ -171,56 +169,12 @@ static void take_from_table(goipc_server *server, goipc_client_id id)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-/* A golang-ipc server stops for good when somebody connects and just goes, or goes right after the
- * handshake. So the connection that showed that it lives is brought to a good end: the whole
- * handshake, a moment, and an orderly close. */
-static void take_leave_of_live_server(goipci_endpoint *endpoint, goipci_stream *stream)
-{
-    const int64_t deadline_ms = goipci_deadline_after(LIVE_SERVER_PATIENCE_MS);
-    goipci_connection *connection;
-    goipc_event event = {.type = GOIPC_EVENT_NEED_INPUT};
-    goipc_error error;
-    int system_error;
-
-    endpoint->role = GOIPC_ROLE_CLIENT;
-    endpoint->options.encryption = GOIPC_ENCRYPTION_OPTIONAL;
-    if (goipci_connection_new(endpoint, stream, &connection) != GOIPC_ERROR_OK) {
-        return;
-    }
-    do {
-        const int32_t left = goipci_deadline_left(deadline_ms);
-
-        error = goipci_stream_wait(stream, endpoint->poller, GOIPCI_READABLE, left);
-        if (error == GOIPC_ERROR_OK) {
-            goipci_connection_notice(connection, GOIPCI_READABLE);
-            error = goipci_connection_next_event(connection, &event, &system_error);
-        }
-    } while (error == GOIPC_ERROR_OK && event.type == GOIPC_EVENT_NEED_INPUT &&
-             goipci_deadline_left(deadline_ms) > 0);
-    if (event.type == GOIPC_EVENT_CONNECTED) {
-        /* Nothing tells when the server has noted that it is connected. Should it end the
-         * connection first, there is nothing to wait for. */
-        (void)!goipci_stream_wait(stream, endpoint->poller, GOIPCI_READABLE, LIVE_SERVER_LINGER_MS);
-    }
-    goipci_connection_leave(connection, GOIPC_ERROR_CLOSED, deadline_ms);
-    while (!goipci_connection_linger(connection, goipci_system_clock_ms())) {
-        (void)!goipci_stream_wait(stream, endpoint->poller, GOIPCI_READABLE,
-                                  goipci_deadline_left(deadline_ms)); /* linger ends it */
-    }
-    goipci_connection_forget(connection);
-    goipci_connection_drop(connection);
-}
-
 static goipc_error start_listening(goipc_server *server, uint32_t mode, goipc_failure *failure)
 {
     goipci_endpoint *endpoint = &server->endpoint;
-    goipci_stream *live;
     goipc_error error = goipci_listener_open(endpoint->allocator, &endpoint->address, mode,
-                                             &server->listener, &live, failure);
+                                             &server->listener, failure);
 
-    if (live != NULL) {
-        take_leave_of_live_server(endpoint, live);
-    }
     if (error != GOIPC_ERROR_OK) {
         return error;
     }

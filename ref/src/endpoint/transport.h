@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The porting contract for byte streams between processes: what transport_unix.c (with a poller and
+ * The porting contract for byte streams between processes: what transport.c (with a poller and
  * a socket file per family of systems) and transport_windows.c provide, and all that the endpoints
  * know of the system they run on.
  *
@@ -11,7 +11,7 @@
  * "writable".
  *
  * Nothing here waits except goipci_poller_wait and goipci_stream_wait, and goipci_listener_open for
- * its turn, half a second at most. Every descriptor or handle is closed on exec and never
+ * its lock, half a second at most. Every descriptor or handle is closed on exec and never
  * inherited. Failures that have a cause in the system give it through *system_error (errno or
  * GetLastError()), which is written on every return.
  */
@@ -81,7 +81,8 @@ GOIPC_MUST_USE goipc_error goipci_stream_dial(const goipc_allocator *allocator,
 
 /* Asks the kernel who is at the other end, and compares with whom `options` allows; peers DEFAULT
  * means SAME_USER here. On a dialled stream the answer is whoever called listen. Fields that the
- * system does not tell are -1. Errors: CREDENTIALS (*credentials is written), SYSTEM. */
+ * system does not tell are -1; a user that the system does not know is refused. Errors:
+ * CREDENTIALS (*credentials is written), SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_stream_check_peer(goipci_stream *stream,
                                                     const goipc_options *options, goipc_peers peers,
                                                     goipc_credentials *credentials);
@@ -90,17 +91,17 @@ GOIPC_MUST_USE goipc_error goipci_stream_check_peer(goipci_stream *stream,
 
 typedef struct goipci_listener goipci_listener;
 
-/* Binds and listens, so that nothing of anybody else is ever deleted or taken over and at no moment
- * more users can connect than `mode` allows. On failure *failure says what, where, why and what to
- * do. When a live server is in the way (ADDRESS_IN_USE), *live may be a stream that is connected to
- * it: a golang-ipc server stops for good when such a connection just closes, so the caller is to
- * bring it to a good end and close it; else *live is NULL.
- * Errors: ADDRESS_IN_USE, PATH_BLOCKED, PERMISSION, NOT_FOUND (the directory), RESOURCES, MEMORY,
- * SYSTEM. */
+/* Binds and listens. Never deletes or takes over what is not a dead socket of this user, and at no
+ * moment lets more users connect than `mode` allows. On failure *failure says what, where, why and
+ * what to do. Errors: ADDRESS_IN_USE, PATH_BLOCKED, PERMISSION, NOT_FOUND (the directory),
+ * RESOURCES, MEMORY, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_listener_open(const goipc_allocator *allocator,
                                                 const goipci_address *address, uint32_t mode,
-                                                goipci_listener **listener, goipci_stream **live,
-                                                goipc_failure *failure);
+                                                goipci_listener **listener, goipc_failure *failure);
+
+/* Whether clients still find this listener by its name. False when the name was removed or
+ * replaced. Always true where names cannot go before the listener does. */
+bool goipci_listener_has_name(const goipci_listener *listener);
 
 /* Takes one waiting connection. Errors: WOULD_BLOCK (none), RESOURCES (no descriptor was free, and
  * the connection was closed at once so that it neither hangs nor keeps the listener ready),

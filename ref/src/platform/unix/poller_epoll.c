@@ -34,7 +34,7 @@ goipc_error goipci_poller_new(const goipc_allocator *allocator, goipci_poller **
         return GOIPC_ERROR_MEMORY;
     }
     *made = (goipci_poller){.allocator = allocator, .interrupt = {-1, -1}, .kick = {-1, -1}};
-    made->epoll = epoll_create1(EPOLL_CLOEXEC);
+    made->epoll = goipci_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (made->epoll < 0 || !watch_wake(made, made->interrupt) || !watch_wake(made, made->kick)) {
         *system_error = errno;
         goipci_poller_free(made);

@@ -46,7 +46,8 @@ goipc_error goipci_poller_new(const goipc_allocator *allocator, goipci_poller **
         return GOIPC_ERROR_MEMORY;
     }
     *made = (goipci_poller){.allocator = allocator, .interrupt = {-1, -1}, .kick = {-1, -1}};
-    made->queue = kqueue(); /* closed on exec and not inherited by fork, on all of them */
+    made->queue = goipci_descriptor_above_stdio(
+        kqueue()); /* closed on exec and not inherited by fork, on all of them */
     if (made->queue < 0 || !watch_wake(made, made->interrupt) || !watch_wake(made, made->kick)) {
         *system_error = errno;
         goipci_poller_free(made);

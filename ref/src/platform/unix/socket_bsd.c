@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -42,8 +41,9 @@ static bool silence(int socket)
 }
 #endif
 
-static int prepared(int socket)
+static int prepared(int made)
 {
+    const int socket = goipci_descriptor_above_stdio(made);
     int saved;
 
     if (socket < 0 || (mark(socket) && silence(socket))) {
@@ -60,11 +60,44 @@ int goipci_socket_new(void)
     return prepared(socket(AF_UNIX, SOCK_STREAM, 0));
 }
 
+int goipci_socket_new_datagram(void)
+{
+    return prepared(socket(AF_UNIX, SOCK_DGRAM, 0));
+}
+
+int goipci_directory_open(const char *path)
+{
+    return goipci_descriptor_above_stdio(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+int goipci_name_hold(int directory, const char *name, struct stat *status)
+{
+    /* No descriptor holds a socket's inode here; the directory's serves as one to close. */
+    return fstatat(directory, name, status, AT_SYMLINK_NOFOLLOW) == 0
+               ? goipci_descriptor_copy(directory)
+               : -1;
+}
+
+void goipci_socket_set_mode(int socket, mode_t mode)
+{
+    (void)socket; /* these systems refuse fchmod of a socket */
+    (void)mode;
+}
+
+bool goipci_name_set_mode(int directory, const char *name, const struct stat *expected, mode_t mode)
+{
+    /* Of the name, since these systems have no descriptors of sockets in a directory. Another user
+     * cannot replace it: step 1 of listener.c. A link is not followed. */
+    (void)expected;
+    return fchmodat(directory, name, mode, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int goipci_socket_accept(int listener)
 {
-    const int accepted = accept(listener, NULL, NULL);
+    const int made = accept(listener, NULL, NULL);
+    const int accepted = made < 0 ? made : prepared(made);
 
-    if (accepted < 0 || prepared(accepted) >= 0) {
+    if (made < 0 || accepted >= 0) {
         return accepted;
     }
     /* macOS says so of SO_NOSIGPIPE when the peer has gone already. That is the end of this
@@ -87,6 +120,12 @@ bool goipci_socket_peer(int socket, goipc_credentials *credentials)
     return true;
 }
 
+bool goipci_user_is_known(int64_t user)
+{
+    (void)user; /* these systems have no user namespaces */
+    return true;
+}
+
 bool goipci_wake_open(int ends[2])
 {
     if (pipe(ends) != 0) {
@@ -94,7 +133,9 @@ bool goipci_wake_open(int ends[2])
         ends[1] = -1;
         return false;
     }
-    if (mark(ends[0]) && mark(ends[1])) {
+    ends[0] = goipci_descriptor_above_stdio(ends[0]);
+    ends[1] = goipci_descriptor_above_stdio(ends[1]);
+    if (ends[0] >= 0 && ends[1] >= 0 && mark(ends[0]) && mark(ends[1])) {
         return true;
     }
     goipci_wake_close(ends);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What the Windows files share: pipes, their operations and the port that completions arrive at. */
-#ifndef GOIPC_TRANSPORT_WINDOWS_H
-#define GOIPC_TRANSPORT_WINDOWS_H
+#ifndef GOIPC_PIPE_H
+#define GOIPC_PIPE_H
 
 #include "endpoint/transport.h"
 
 #include <windows.h>
 
-/* --- the port (poller_windows.c) -------------------------------------------------------------- */
+/* --- the port (poller.c) ---------------------------------------------------------------------- */
 
 typedef struct goipci_item goipci_item;
 
@@ -43,7 +43,7 @@ void goipci_port_look_again(goipci_port *port, goipci_item *item);
 void goipci_item_link(goipci_item *head, goipci_item *item);
 void goipci_item_unlink(goipci_item *item);
 
-/* --- pipes (transport_windows.c) -------------------------------------------------------------- */
+/* --- pipes (transport.c) ---------------------------------------------------------------------- */
 
 typedef struct goipci_pipe goipci_pipe;
 
@@ -90,12 +90,28 @@ struct goipci_pipe {
     bool closed;       /* freed with the last packet */
 };
 
+/* An operation is under way from begin to the take that gives true. The pipe's lock that the
+ * operation belongs to is held around each of these. */
+void goipci_operation_begin(goipci_operation *operation);
+/* What the system call that started it returned. Gives the error if it failed at once, or 0. */
+DWORD goipci_operation_begun(goipci_operation *operation, BOOL completed, DWORD error);
+/* The result, if it is there. */
+bool goipci_operation_take(goipci_operation *operation, DWORD *size, DWORD *error);
+
+enum { GOIPCI_PATH_UNITS = 257 }; /* of a pipe's path, with its end */
+/* The path in UTF-16. False for invalid UTF-8 or a path that is too long. */
+bool goipci_path_widen(const char *path, wchar_t out[GOIPCI_PATH_UNITS]);
+
+/* A pipe around a handle, which it owns from here on, also on failure. Errors: MEMORY, RESOURCES.
+ */
+GOIPC_MUST_USE goipc_error goipci_pipe_new(const goipc_allocator *allocator, HANDLE handle,
+                                           goipci_pipe **pipe, int *system_error);
 /* Binds the pipe to the port, once. Errors: RESOURCES, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_pipe_bind(goipci_pipe *pipe, goipci_port *port);
 void goipci_pipe_release(goipci_pipe *pipe);
 goipci_pipe *goipci_pipe_of_stream(goipci_stream *stream);
 
-/* --- listeners (transport_windows.c) ---------------------------------------------------------- */
+/* --- listeners (listener.c) ------------------------------------------------------------------- */
 
 enum { GOIPCI_WAITING_PIPES = 4 }; /* as many clients find the door open at the same moment */
 
@@ -113,7 +129,7 @@ struct goipci_listener {
 
 GOIPC_MUST_USE goipc_error goipci_listener_bind(goipci_listener *listener, goipci_port *port);
 
-/* --- identity (identity_windows.c) ------------------------------------------------------------ */
+/* --- identity (identity.c) -------------------------------------------------------------------- */
 
 /* A security descriptor for LocalFree: our user, administrators and the system may do all; with
  * `everyone`, any authenticated user may read and write. NULL on failure. */

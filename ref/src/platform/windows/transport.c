@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transport.h with named pipes: \\.\pipe\NAME, byte mode, overlapped.
+ * transport.h's streams with named pipes: \\.\pipe\NAME, byte mode, overlapped.
  *
  * READINESS FROM COMPLETION
  *
@@ -19,13 +19,6 @@
  * Windows cancels what a thread has under way when the thread ends, unless the handle is bound to a
  * completion port, as every pipe of an endpoint is. A waiting read is begun again in any case. Wine
  * cancels writes of bound pipes, too: there a thread has to outlive its last write.
- *
- * THE DOOR
- *
- * A client finds the door open as long as one instance of the pipe waits. The listener keeps
- * GOIPCI_WAITING_PIPES of them, and replaces one before it gives it away, so that the name is never
- * free for somebody else to take. Between two clients at the same instance ERROR_PIPE_BUSY is the
- * answer, which means: try again.
  */
 #include "platform/windows/pipe.h"
 
@@ -35,11 +28,8 @@
 #include <wchar.h>
 
 enum {
-    PATH_UNITS = 257,         /* of a pipe's path, with its end */
     NAME_UNITS_MAX = 256 - 9, /* what `\\.\pipe\` leaves of the 256 that Windows allows */
-    PIPE_QUOTA = 64 * 1024,   /* bytes each direction holds before a write has to wait */
     READ_ATTEMPTS = 16,       /* reads in a row that may end without a byte */
-    OTHER_USERS = 0007,       /* permission bits that let everyone in */
 };
 
 /* --- addresses -------------------------------------------------------------------------------- */
@@ -52,16 +42,16 @@ static bool name_is_valid(const char *name)
 }
 
 /* The path in UTF-16. Invalid UTF-8 has none. */
-static bool widen_path(const char *path, wchar_t out[PATH_UNITS])
+bool goipci_path_widen(const char *path, wchar_t out[GOIPCI_PATH_UNITS])
 {
-    return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, out, PATH_UNITS) > 0;
+    return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, out, GOIPCI_PATH_UNITS) > 0;
 }
 
 /* req: EP-001, EP-002, EP-003, EP-004, EP-017 */
 goipc_error goipci_address_init(goipci_address *address, const char *name, const char *directory,
                                 bool abstract)
 {
-    wchar_t path[PATH_UNITS];
+    wchar_t path[GOIPCI_PATH_UNITS];
     const int size = snprintf(address->text, sizeof address->text, "\\\\.\\pipe\\%s", name);
 
     (void)directory; /* pipes all live in one place */
@@ -70,7 +60,7 @@ goipc_error goipci_address_init(goipci_address *address, const char *name, const
         return GOIPC_ERROR_ARGUMENT;
     }
     if (size < 0 || (size_t)size >= sizeof address->text || !name_is_valid(name) ||
-        !widen_path(address->text, path)) {
+        !goipci_path_widen(address->text, path)) {
         return GOIPC_ERROR_NAME;
     }
     return GOIPC_ERROR_OK;
@@ -87,7 +77,7 @@ static HANDLE without_packet(HANDLE event)
     return (HANDLE)((ULONG_PTR)event | 1u);
 }
 
-static void begin(goipci_operation *operation)
+void goipci_operation_begin(goipci_operation *operation)
 {
     goipci_pipe *pipe = operation->pipe;
 
@@ -105,7 +95,7 @@ static void begin(goipci_operation *operation)
 }
 
 /* What the system call that started it said. Gives the error with which it failed at once, or 0. */
-static DWORD begun(goipci_operation *operation, BOOL completed, DWORD error)
+DWORD goipci_operation_begun(goipci_operation *operation, BOOL completed, DWORD error)
 {
     goipci_pipe *pipe = operation->pipe;
     const bool failed = !completed && error != ERROR_IO_PENDING;
@@ -121,7 +111,7 @@ static DWORD begun(goipci_operation *operation, BOOL completed, DWORD error)
 }
 
 /* The result, if it is there. */
-static bool take(goipci_operation *operation, DWORD *size, DWORD *error)
+bool goipci_operation_take(goipci_operation *operation, DWORD *size, DWORD *error)
 {
     *size = 0;
     *error = 0;
@@ -170,10 +160,10 @@ static bool start_reading(goipci_pipe *pipe)
     BOOL completed;
     DWORD error;
 
-    begin(&pipe->reading);
+    goipci_operation_begin(&pipe->reading);
     completed =
         ReadFile(pipe->handle, pipe->probe, GOIPCI_PROBE_SIZE, NULL, &pipe->reading.overlapped);
-    error = begun(&pipe->reading, completed, GetLastError());
+    error = goipci_operation_begun(&pipe->reading, completed, GetLastError());
     if (error != 0) {
         note_read_result(pipe, 0, error);
     }
@@ -193,7 +183,7 @@ static bool update_reading(goipci_pipe *pipe)
         if (!pipe->reading.pending && !start_reading(pipe)) {
             return true;
         }
-        if (!take(&pipe->reading, &size, &error)) {
+        if (!goipci_operation_take(&pipe->reading, &size, &error)) {
             return false;
         }
         /* Windows cancels what a thread began when the thread ends. */
@@ -314,7 +304,7 @@ static bool write_is_idle(goipci_pipe *pipe)
     if (!pipe->writing.pending) {
         return true;
     }
-    if (!take(&pipe->writing, &size, &error)) {
+    if (!goipci_operation_take(&pipe->writing, &size, &error)) {
         return false;
     }
     if (error != 0) {
@@ -366,9 +356,9 @@ static goipc_error write_locked(goipci_pipe *pipe, const goipci_bytes *pieces, s
     if (pipe->write_failure == 0) {
         room = write_room(pipe, &capacity);
         *size = gather(pieces, piece_count, room, capacity);
-        begin(&pipe->writing);
+        goipci_operation_begin(&pipe->writing);
         completed = WriteFile(pipe->handle, room, (DWORD)*size, NULL, &pipe->writing.overlapped);
-        error = begun(&pipe->writing, completed, GetLastError());
+        error = goipci_operation_begun(&pipe->writing, completed, GetLastError());
         if (error == 0) {
             return GOIPC_ERROR_OK;
         }
@@ -507,7 +497,7 @@ static unsigned look_at_pipe(goipci_item *item, unsigned events, bool *silent)
 }
 
 /* A pipe around a handle, which it owns from here on, also where this fails. */
-static goipc_error new_pipe(const goipc_allocator *allocator, HANDLE handle, goipci_pipe **pipe,
+goipc_error goipci_pipe_new(const goipc_allocator *allocator, HANDLE handle, goipci_pipe **pipe,
                             int *system_error)
 {
     goipci_pipe *made = goipci_allocate_zeroed(allocator, sizeof *made);
@@ -564,14 +554,14 @@ goipc_error goipci_pipe_bind(goipci_pipe *pipe, goipci_port *port)
 goipc_error goipci_stream_dial(const goipc_allocator *allocator, const goipci_address *address,
                                goipci_stream **stream, int *system_error)
 {
-    wchar_t path[PATH_UNITS];
+    wchar_t path[GOIPCI_PATH_UNITS];
     goipci_pipe *pipe;
     HANDLE handle;
     goipc_error error;
 
     *stream = NULL;
     *system_error = 0;
-    if (!widen_path(address->text, path)) {
+    if (!goipci_path_widen(address->text, path)) {
         return GOIPC_ERROR_SYSTEM;
     }
     /* A server may learn who we are, and may not act as us. */
@@ -582,291 +572,9 @@ goipc_error goipci_stream_dial(const goipc_allocator *allocator, const goipci_ad
         *system_error = (int)GetLastError();
         return goipci_error_of_windows((DWORD)*system_error);
     }
-    error = new_pipe(allocator, handle, &pipe, system_error);
+    error = goipci_pipe_new(allocator, handle, &pipe, system_error);
     if (error == GOIPC_ERROR_OK) {
         *stream = &pipe->stream;
     }
     return error;
-}
-
-/* --- listeners -------------------------------------------------------------------------------- */
-
-/* Begins to wait for a client. */
-static goipc_error await_client(goipci_pipe *pipe, int *system_error)
-{
-    BOOL completed;
-    DWORD error;
-
-    AcquireSRWLockExclusive(&pipe->read_lock);
-    begin(&pipe->reading);
-    completed = ConnectNamedPipe(pipe->handle, &pipe->reading.overlapped);
-    error = begun(&pipe->reading, completed, GetLastError());
-    ReleaseSRWLockExclusive(&pipe->read_lock);
-    /* A client may be there already, and even have left again: reading will tell. */
-    if (error == 0 || error == ERROR_PIPE_CONNECTED || error == ERROR_NO_DATA) {
-        return GOIPC_ERROR_OK;
-    }
-    *system_error = (int)error;
-    return goipci_error_of_windows(error);
-}
-
-/* Whether a client has come. A wait that failed counts as well: reading will tell. */
-static bool has_client(goipci_pipe *pipe)
-{
-    DWORD size;
-    DWORD error = 0;
-    int system_error;
-    bool done;
-
-    AcquireSRWLockExclusive(&pipe->read_lock);
-    done = !pipe->reading.pending || take(&pipe->reading, &size, &error);
-    ReleaseSRWLockExclusive(&pipe->read_lock);
-    if (error == ERROR_OPERATION_ABORTED) { /* the thread that began to wait has ended */
-        return await_client(pipe, &system_error) != GOIPC_ERROR_OK || !pipe->reading.pending;
-    }
-    return done;
-}
-
-/* One more instance of the pipe, waiting for a client. */
-static goipc_error open_instance(goipci_listener *listener, bool first, goipci_pipe **pipe,
-                                 int *system_error)
-{
-    SECURITY_ATTRIBUTES attributes = {sizeof attributes, listener->security, FALSE};
-    wchar_t path[PATH_UNITS];
-    HANDLE handle;
-    goipc_error error;
-
-    *pipe = NULL;
-    *system_error = 0;
-    if (!widen_path(listener->address.text, path)) {
-        return GOIPC_ERROR_SYSTEM;
-    }
-    handle = CreateNamedPipeW(
-        path,
-        PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | (first ? FILE_FLAG_FIRST_PIPE_INSTANCE : 0u),
-        /* req: EP-018, EP-019, EP-020 */
-        PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS,
-        PIPE_UNLIMITED_INSTANCES, PIPE_QUOTA, PIPE_QUOTA, 0, &attributes);
-    if (handle == INVALID_HANDLE_VALUE) {
-        *system_error = (int)GetLastError();
-        return goipci_error_of_windows((DWORD)*system_error);
-    }
-    error = new_pipe(listener->allocator, handle, pipe, system_error);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    (*pipe)->is_server_end = true;
-    (*pipe)->restricted = listener->restricted;
-    (*pipe)->item = &listener->item;
-    error = listener->port == NULL ? GOIPC_ERROR_OK : goipci_pipe_bind(*pipe, listener->port);
-    if (error == GOIPC_ERROR_OK) {
-        error = await_client(*pipe, system_error);
-    }
-    if (error != GOIPC_ERROR_OK) {
-        close_pipe(&(*pipe)->stream);
-        *pipe = NULL;
-    }
-    return error;
-}
-
-static unsigned look_at_listener(goipci_item *item, unsigned events, bool *silent)
-{
-    goipci_listener *listener =
-        (goipci_listener *)(void *)((uint8_t *)item - offsetof(goipci_listener, item));
-    unsigned ready = 0;
-    size_t i;
-
-    (void)events;
-    AcquireSRWLockExclusive(&listener->lock);
-    for (i = 0; i < GOIPCI_WAITING_PIPES; i++) {
-        if (has_client(listener->waiting[i])) {
-            ready = GOIPCI_READABLE;
-        } else if (!listener->waiting[i]->reading.posts) {
-            *silent = true;
-        }
-    }
-    ReleaseSRWLockExclusive(&listener->lock);
-    return ready;
-}
-
-/* In words for a person; `exists` is whether a pipe of that name is there. */
-static goipc_error explain(goipc_error error, const char *path, int system_error, bool exists,
-                           goipc_failure *failure)
-{
-    char text[160];
-
-    if (error == GOIPC_ERROR_PERMISSION || error == GOIPC_ERROR_WOULD_BLOCK) {
-        error = exists ? GOIPC_ERROR_ADDRESS_IN_USE : GOIPC_ERROR_PERMISSION;
-    }
-    failure->error = error;
-    failure->system_error = system_error;
-    if (error == GOIPC_ERROR_ADDRESS_IN_USE) {
-        (void)snprintf(failure->text, sizeof failure->text,
-                       "cannot listen at %s: a live server already listens there; stop it or "
-                       "choose another name",
-                       path);
-        return error;
-    }
-    goipci_system_error_text(system_error, text, sizeof text);
-    (void)snprintf(failure->text, sizeof failure->text, "cannot listen at %s: %s (%s)", path,
-                   goipc_error_text(error), text);
-    return error;
-}
-
-/* A pipe that exists has a server: it goes with its last instance. Asking does not connect. */
-static bool pipe_exists(const char *path)
-{
-    wchar_t wide[PATH_UNITS];
-
-    return widen_path(path, wide) &&
-           (WaitNamedPipeW(wide, NMPWAIT_NOWAIT) || GetLastError() != ERROR_FILE_NOT_FOUND);
-}
-
-goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_address *address,
-                                 uint32_t mode, goipci_listener **listener, goipci_stream **live,
-                                 goipc_failure *failure)
-{
-    goipci_listener *made = goipci_allocate_zeroed(allocator, sizeof *made);
-    goipc_error error = GOIPC_ERROR_OK;
-    int system_error = 0;
-    size_t i;
-
-    *listener = NULL;
-    *live = NULL;
-    if (made == NULL) {
-        return explain(GOIPC_ERROR_MEMORY, address->text, ERROR_NOT_ENOUGH_MEMORY, false, failure);
-    }
-    made->allocator = allocator;
-    made->address = *address;
-    made->restricted = (mode & OTHER_USERS) == 0;
-    made->item.look = look_at_listener;
-    InitializeSRWLock(&made->lock);
-    made->security = goipci_security_new(!made->restricted);
-    if (made->security == NULL) {
-        system_error = (int)GetLastError();
-        error = goipci_error_of_windows((DWORD)system_error);
-    } else if (pipe_exists(address->text)) {
-        /* FILE_FLAG_FIRST_PIPE_INSTANCE says the same, without a gap; Wine knows it not. */
-        system_error = ERROR_ACCESS_DENIED;
-        error = GOIPC_ERROR_PERMISSION;
-    }
-    for (i = 0; i < GOIPCI_WAITING_PIPES && error == GOIPC_ERROR_OK; i++) {
-        error = open_instance(made, i == 0, &made->waiting[i], &system_error);
-    }
-    if (error != GOIPC_ERROR_OK) {
-        goipci_listener_close(made, true);
-        return explain(error, address->text, system_error, pipe_exists(address->text), failure);
-    }
-    *listener = made;
-    return GOIPC_ERROR_OK;
-}
-
-goipc_error goipci_listener_bind(goipci_listener *listener, goipci_port *port)
-{
-    goipc_error error = GOIPC_ERROR_OK;
-    size_t i;
-
-    AcquireSRWLockExclusive(&listener->lock);
-    if (listener->port == NULL) {
-        for (i = 0; i < GOIPCI_WAITING_PIPES && error == GOIPC_ERROR_OK; i++) {
-            error = goipci_pipe_bind(listener->waiting[i], port);
-        }
-        if (error == GOIPC_ERROR_OK) {
-            listener->port = port;
-            goipci_port_hold(port);
-        }
-    }
-    ReleaseSRWLockExclusive(&listener->lock);
-    return error;
-}
-
-/* Turns the client away and waits for the next at the same instance. */
-static goipc_error turn_away(goipci_pipe *pipe, goipc_error error, int *system_error)
-{
-    int again_error = 0;
-
-    (void)DisconnectNamedPipe(pipe->handle);
-    if (await_client(pipe, &again_error) != GOIPC_ERROR_OK) {
-        *system_error = again_error;
-        return GOIPC_ERROR_SYSTEM;
-    }
-    return error;
-}
-
-static goipc_error accept_locked(goipci_listener *listener, goipci_pipe **pipe, int *system_error)
-{
-    size_t i;
-
-    for (i = 0; i < GOIPCI_WAITING_PIPES; i++) {
-        const size_t at = (listener->next_at + i) % GOIPCI_WAITING_PIPES;
-        goipci_pipe *candidate = listener->waiting[at];
-        goipci_pipe *next;
-        goipc_error error;
-
-        if (!has_client(candidate)) {
-            continue;
-        }
-        error = open_instance(listener, false, &next, system_error);
-        if (error != GOIPC_ERROR_OK) {
-            return turn_away(candidate, error, system_error);
-        }
-        listener->waiting[at] = next;
-        listener->next_at = (at + 1) % GOIPCI_WAITING_PIPES;
-        *pipe = candidate;
-        return GOIPC_ERROR_OK;
-    }
-    return GOIPC_ERROR_WOULD_BLOCK;
-}
-
-goipc_error goipci_listener_accept(goipci_listener *listener, goipci_stream **stream,
-                                   int *system_error)
-{
-    goipci_pipe *pipe = NULL;
-    goipc_error error;
-
-    *stream = NULL;
-    *system_error = 0;
-    AcquireSRWLockExclusive(&listener->lock);
-    error = accept_locked(listener, &pipe, system_error);
-    ReleaseSRWLockExclusive(&listener->lock);
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    if (pipe->port == NULL) {
-        pipe->item = &pipe->own_item;
-    } else { /* its packets are looked at by whoever waits */
-        AcquireSRWLockExclusive(&pipe->port->lock);
-        pipe->item = &pipe->own_item;
-        ReleaseSRWLockExclusive(&pipe->port->lock);
-    }
-    *stream = &pipe->stream;
-    return GOIPC_ERROR_OK;
-}
-
-void goipci_listener_close(goipci_listener *listener, bool remove)
-{
-    size_t i;
-
-    (void)remove; /* a pipe's name goes with its last instance */
-    if (listener == NULL) {
-        return;
-    }
-    if (listener->port != NULL) {
-        AcquireSRWLockExclusive(&listener->port->lock);
-        goipci_item_unlink(&listener->item);
-        listener->item.watched = false;
-        ReleaseSRWLockExclusive(&listener->port->lock);
-    }
-    for (i = 0; i < GOIPCI_WAITING_PIPES; i++) {
-        if (listener->waiting[i] != NULL) {
-            close_pipe(&listener->waiting[i]->stream);
-        }
-    }
-    if (listener->port != NULL) {
-        goipci_port_release(listener->port);
-    }
-    if (listener->security != NULL) {
-        (void)LocalFree(listener->security);
-    }
-    goipci_release(listener->allocator, listener, sizeof *listener);
 }
