@@ -6,6 +6,7 @@
 
 #include <windows.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <io.h>
 #include <process.h>
@@ -15,6 +16,7 @@
 enum { TICK_MS = 5, PIECE_SIZE = 64 * 1024 };
 
 static void (*stop_now)(void);
+static volatile LONG stopped;
 
 /* Filled by the thread while `full` is not set, taken by the program while it is. */
 static struct {
@@ -28,15 +30,36 @@ static struct {
 static BOOL WINAPI handle_control(DWORD what)
 {
     (void)what;
-    stop_now();
+    (void)InterlockedExchange(&stopped, 1);
+    if (stop_now != NULL) {
+        stop_now();
+    }
     return TRUE;
 }
 
-void console_on_stop(void (*stop)(void))
+void console_begin(void)
+{
+    (void)_setmode(_fileno(stdout), _O_BINARY);
+}
+
+bool console_on_stop(void (*stop)(void))
 {
     stop_now = stop;
-    (void)SetConsoleCtrlHandler(handle_control, TRUE);
-    (void)_setmode(_fileno(stdout), _O_BINARY);
+    return SetConsoleCtrlHandler(handle_control, TRUE) != 0;
+}
+
+bool console_is_stopped(void)
+{
+    return InterlockedCompareExchange(&stopped, 0, 0) != 0;
+}
+
+int64_t console_clock_ns(void)
+{
+    LARGE_INTEGER frequency, now;
+
+    (void)QueryPerformanceFrequency(&frequency);
+    (void)QueryPerformanceCounter(&now);
+    return (int64_t)((double)now.QuadPart * 1e9 / (double)frequency.QuadPart);
 }
 
 int64_t console_clock_ms(void)
@@ -75,19 +98,24 @@ static void start_reading(void)
     (void)CloseHandle((HANDLE)thread);
 }
 
-bool console_wait(intptr_t endpoint_fd, bool input, int32_t timeout_ms)
+unsigned console_wait(const intptr_t *fds, size_t count, unsigned watched, int32_t timeout_ms)
 {
     const DWORD wait_ms = timeout_ms < 0 || timeout_ms > TICK_MS ? TICK_MS : (DWORD)timeout_ms;
+    unsigned happened = 0;
 
-    (void)endpoint_fd;
-    if (!input) {
+    (void)fds;
+    (void)count;
+    if ((watched & CONSOLE_INPUT) == 0) {
         Sleep(wait_ms);
-        return false;
+    } else {
+        if (input_ahead.full == NULL) {
+            start_reading();
+        }
+        if (WaitForSingleObject(input_ahead.full, wait_ms) == WAIT_OBJECT_0) {
+            happened |= CONSOLE_INPUT;
+        }
     }
-    if (input_ahead.full == NULL) {
-        start_reading();
-    }
-    return WaitForSingleObject(input_ahead.full, wait_ms) == WAIT_OBJECT_0;
+    return happened | (console_is_stopped() ? CONSOLE_STOPPED : 0u);
 }
 
 console_input console_read(uint8_t *out, size_t capacity, size_t *size)
@@ -96,7 +124,7 @@ console_input console_read(uint8_t *out, size_t capacity, size_t *size)
 
     *size = left < capacity ? left : capacity;
     if (*size == 0) {
-        return CONSOLE_INPUT_END;
+        return CONSOLE_READ_END;
     }
     memcpy(out, input_ahead.bytes + input_ahead.at, *size);
     input_ahead.at += (DWORD)*size;
@@ -104,10 +132,60 @@ console_input console_read(uint8_t *out, size_t capacity, size_t *size)
         (void)ResetEvent(input_ahead.full);
         (void)SetEvent(input_ahead.taken);
     }
-    return CONSOLE_INPUT_SOME;
+    return CONSOLE_READ_SOME;
 }
 
 void console_path(const cli_settings *settings, char *out, size_t capacity)
 {
     snprintf(out, capacity, "\\\\.\\pipe\\%s", settings->name);
+}
+
+/* A server's pipe ends with its process, however that ends. */
+bool console_name_is_left(const cli_settings *settings)
+{
+    (void)settings;
+    return false;
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
+
+FILE *console_out(void)
+{
+    return stdout;
+}
+
+bool console_flush(void)
+{
+    static bool lost;
+
+    if (!lost && (fflush(stdout) != 0 || ferror(stdout))) {
+        cli_say("cannot write to standard output: %s", strerror(errno));
+        lost = true;
+    }
+    return !lost;
+}
+
+void console_error(const char *text, size_t size)
+{
+    (void)fwrite(text, 1, size, stderr);
+    (void)fflush(stderr);
+}
+
+bool console_out_is_terminal(void)
+{
+    return _isatty(_fileno(stdout)) != 0;
+}
+
+bool console_is_unicode(void)
+{
+    return GetConsoleOutputCP() == CP_UTF8 || !console_out_is_terminal();
+}
+
+size_t console_error_width(void)
+{
+    CONSOLE_SCREEN_BUFFER_INFO screen;
+
+    return GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &screen)
+               ? (size_t)screen.dwSize.X
+               : 0;
 }

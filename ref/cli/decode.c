@@ -2,6 +2,7 @@
 /* What `goipc decode` says of a recorded stream of one direction. Everything in it is foreign
  * input. */
 #include "cli.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -29,22 +30,14 @@ void cli_show_data(FILE *out, const uint8_t *data, size_t size)
         text = text && isprint(data[i]);
     }
     if (text) {
-        fprintf(out, " \"%.*s\"", (int)shown, (const char *)data);
-    } else {
-        for (size_t i = 0; i < shown; i++) {
-            fprintf(out, "%s%02x", i == 0 ? " " : "", data[i]);
-        }
+        fputs(" \"", out);
+        text_put_escaped(out, data, shown, false, true);
+        fputc('"', out);
+    } else if (shown > 0) {
+        fputc(' ', out);
+        text_put_hex(out, data, shown);
     }
     fputs(shown < size ? "...\n" : "\n", out);
-}
-
-int cli_hex_digit(uint8_t character)
-{
-    static const char digits[] = "0123456789abcdef";
-    const int lower = 'A' <= character && character <= 'F' ? character + 'a' - 'A' : character;
-    const char *at = memchr(digits, lower, 16);
-
-    return at == NULL ? -1 : (int)(at - digits);
 }
 
 /* Hexadecimal with any white space becomes bytes in place; anything else stays as it is. */
@@ -64,7 +57,7 @@ static void undo_hex(uint8_t *bytes, size_t *size)
     digits = 0;
     for (size_t i = 0; i < *size; i++) {
         if (isxdigit(bytes[i])) {
-            const int value = cli_hex_digit(bytes[i]);
+            const int value = text_hex_digit(bytes[i]);
 
             bytes[digits / 2] = (uint8_t)(digits % 2 == 0 ? value * 16 : bytes[digits / 2] + value);
             digits++;

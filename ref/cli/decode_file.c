@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `goipc decode`: the file that is decoded. */
-#include "cli.h"
+/* Whole files, and `goipc decode`, which explains one. */
+#include "console.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,27 +29,39 @@ static uint8_t *read_all(FILE *file, size_t *size)
     return NULL;
 }
 
-int cli_decode(const cli_settings *settings)
+bool cli_read_file(const char *path, uint8_t **bytes, size_t *size)
 {
-    const bool standard = strcmp(settings->name, "-") == 0;
-    FILE *file = standard ? stdin : fopen(settings->name, "rb");
-    uint8_t *bytes;
-    size_t size;
-    int code;
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    bool failed;
 
     if (file == NULL) {
-        cli_say("cannot read %s: %s", settings->name, strerror(errno));
-        return CLI_EXIT_FAILED;
+        cli_say("cannot read %s: %s", path, strerror(errno));
+        return false;
     }
-    bytes = read_all(file, &size);
+    *bytes = read_all(file, size);
+    failed = ferror(file) != 0;
+    if (failed) {
+        cli_say("cannot read %s: %s", path, strerror(errno));
+    } else if (*bytes == NULL) {
+        cli_say("%s is too large for memory", path);
+    }
     if (!standard) {
         fclose(file);
     }
-    if (bytes == NULL) {
-        cli_say("%s is too large for memory", settings->name);
-        return CLI_EXIT_FAILED;
+    return *bytes != NULL && !failed;
+}
+
+int cli_decode(const cli_settings *settings)
+{
+    uint8_t *bytes = NULL;
+    size_t size;
+    int status = CLI_EXIT_FAILED;
+
+    if (cli_read_file(settings->name, &bytes, &size)) {
+        status = cli_decode_bytes(settings, bytes, size, console_out());
+        status = console_flush() ? status : CLI_EXIT_FAILED;
     }
-    code = cli_decode_bytes(settings, bytes, size, stdout);
     free(bytes);
-    return code;
+    return status;
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* `goipc serve` and `goipc connect`: lines in, messages out, in one loop. */
+/* `goipc serve` and `goipc connect`: one loop that sends what the feed has and prints what arrives.
+ */
 #include "console.h"
+#include "feed.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { INPUT_SIZE_FIRST = 64 * 1024 };
+enum {
+    FLUSH_SIZE = 32 * 1024,
+    FLUSH_TIMEOUT_MS = 10000, /* for a server that does not read */
+};
 
 /* One of the two is NULL, and in the end both. Static, because the signal handler has to find
  * them. */
@@ -16,12 +19,13 @@ static goipc_client *_Atomic the_client;
 
 typedef struct talk {
     const cli_settings *settings;
-    uint8_t *input; /* what of standard input is not sent yet */
-    size_t input_size;
-    size_t input_capacity;
-    bool input_ended;
-    int64_t input_ended_ms;
+    feed feed;
+    message_line waiting; /* taken from the feed, and no room for it yet */
+    bool has_waiting;
+    uint64_t arrived_count;
+    int64_t progress_ms; /* when it was connected, or a message arrived */
     int exit_status;
+    bool done; /* COUNT messages have arrived, or standard output is lost */
 } talk;
 
 /* Also called by a signal handler. */
@@ -38,27 +42,27 @@ static void stop(void)
     }
 }
 
-/* --- out -------------------------------------------------------------------------------------- */
-
-static void print_message(const talk *self, const goipc_message *message)
-{
-    if (self->settings->show_types) {
-        printf("%lld\t", (long long)message->type);
-    }
-    if (self->settings->hex) {
-        for (size_t i = 0; i < message->data_size; i++) {
-            printf("%02x", message->data[i]);
-        }
-    } else {
-        fwrite(message->data, 1, message->data_size, stdout);
-    }
-    putchar('\n');
-}
+/* --- messages --------------------------------------------------------------------------------- */
 
 static goipc_error send_message(goipc_client_id to, uint32_t type, const void *data, size_t size)
 {
     return the_server != NULL ? goipc_server_write(the_server, to, type, data, size)
                               : goipc_client_write(the_client, type, data, size);
+}
+
+/* False when there is no room for it now. */
+static bool send_line(talk *self, goipc_client_id to, const message_line *line)
+{
+    const goipc_error error = send_message(to, line->type, line->data, line->size);
+
+    if (error == GOIPC_ERROR_WOULD_BLOCK) {
+        return false;
+    }
+    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_INTERRUPTED) {
+        cli_say("cannot send %zu bytes: %s", line->size, goipc_error_text(error));
+        self->exit_status = CLI_EXIT_FAILED;
+    }
+    return true;
 }
 
 static void echo_message(const goipc_message *message)
@@ -68,7 +72,7 @@ static void echo_message(const goipc_message *message)
 
     if (error == GOIPC_ERROR_OK || goipc_error_classify(error) == GOIPC_ERROR_CLASS_PEER ||
         error == GOIPC_ERROR_NOT_CONNECTED || error == GOIPC_ERROR_INTERRUPTED) {
-        return; /* whatever ended it is told by a status change */
+        return; /* a status change tells why the connection ended */
     }
     cli_say("cannot echo %zu bytes: %s", message->data_size, goipc_error_text(error));
     if (error == GOIPC_ERROR_TIMEOUT && the_server != NULL) {
@@ -79,110 +83,33 @@ static void echo_message(const goipc_message *message)
     }
 }
 
-/* --- in --------------------------------------------------------------------------------------- */
-
-/* Decodes in place; false for anything but pairs of digits. */
-static bool decode_hex(uint8_t *line, size_t *size)
+static void handle_status(talk *self, const goipc_message *message)
 {
-    if (*size % 2 != 0) {
-        return false;
+    if (message->status != GOIPC_STATUS_CONNECTED) {
+        return; /* the log has told it */
     }
-    for (size_t i = 0; i < *size; i += 2) {
-        const int high = cli_hex_digit(line[i]);
-        const int low = cli_hex_digit(line[i + 1]);
+    self->progress_ms = console_clock_ms();
+    if (the_server != NULL && feed_is_fixed(&self->feed) && self->settings->interval_ms == 0) {
+        const message_line line = feed_fixed_message(&self->feed);
 
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        line[i / 2] = (uint8_t)(high * 16 + low);
-    }
-    *size /= 2;
-    return true;
-}
-
-static void send_line(talk *self, uint8_t *line, size_t size)
-{
-    goipc_error error;
-
-    if (self->settings->hex && !decode_hex(line, &size)) {
-        cli_say("not hexadecimal, not sent: \"%.*s\"", (int)(size < 60 ? size : 60),
-                (const char *)line);
-        self->exit_status = CLI_EXIT_FAILED;
-        return;
-    }
-    error = send_message(GOIPC_CLIENT_ALL, self->settings->type, line, size);
-    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_INTERRUPTED) {
-        cli_say("cannot send %zu bytes: %s", size, goipc_error_text(error));
-        self->exit_status = CLI_EXIT_FAILED;
+        (void)send_line(self, message->client, &line);
     }
 }
 
-static void send_lines(talk *self)
-{
-    uint8_t *at = self->input;
-    uint8_t *end = self->input + self->input_size;
-    uint8_t *newline;
-
-    while (at < end && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        send_line(self, at, (size_t)(newline - at));
-        at = newline + 1;
-    }
-    if (self->input_ended && at < end) {
-        send_line(self, at, (size_t)(end - at)); /* a last line without its end */
-        at = end;
-    }
-    self->input_size = (size_t)(end - at);
-    if (self->input_size > 0) {
-        memmove(self->input, at, self->input_size);
-    }
-}
-
-static bool read_input(talk *self)
-{
-    size_t size;
-
-    if (self->input_size == self->input_capacity) {
-        const size_t capacity =
-            self->input_capacity == 0 ? INPUT_SIZE_FIRST : self->input_capacity * 2;
-        uint8_t *grown = realloc(self->input, capacity);
-
-        if (grown == NULL) {
-            cli_say("a line of input is too long for memory");
-            return false;
-        }
-        self->input = grown;
-        self->input_capacity = capacity;
-    }
-    switch (console_read(self->input + self->input_size, self->input_capacity - self->input_size,
-                         &size)) {
-    case CONSOLE_INPUT_NONE:
-        return true;
-    case CONSOLE_INPUT_END:
-        self->input_ended = true;
-        self->input_ended_ms = console_clock_ms();
-        break;
-    case CONSOLE_INPUT_SOME:
-        self->input_size += size;
-        break;
-    }
-    send_lines(self);
-    return true;
-}
-
-/* --- the loop --------------------------------------------------------------------------------- */
-
-/* True when the loop is to end. */
-static bool handle_message(talk *self, const goipc_message *message)
+static void handle_message(talk *self, const goipc_message *message)
 {
     if (message->type == GOIPC_MESSAGE_STATUS) {
-        return false; /* the log has told it */
+        handle_status(self, message);
+        return;
     }
+    self->progress_ms = console_clock_ms();
+    self->arrived_count++;
     if (self->settings->echo) {
         echo_message(message);
     } else {
-        print_message(self, message);
+        message_put(console_out(), self->settings, message);
     }
-    return false;
+    self->done = self->arrived_count == self->settings->count;
 }
 
 static goipc_error read_message(goipc_message *message)
@@ -191,44 +118,13 @@ static goipc_error read_message(goipc_message *message)
                               : goipc_client_read(the_client, 0, message);
 }
 
-/* Why the loop ends, in words and as an exit status. */
-static int judge_end(goipc_error error)
+static bool flush(talk *self)
 {
-    goipc_failure failure = {.error = GOIPC_ERROR_OK};
-
-    if (error == GOIPC_ERROR_INTERRUPTED) {
-        return CLI_EXIT_OK; /* stopped by a signal, as people stop it */
+    if (!console_flush()) {
+        self->exit_status = console_is_stopped() ? self->exit_status : CLI_EXIT_FAILED;
+        self->done = true;
     }
-    if (error == GOIPC_ERROR_DISCONNECTED) {
-        return CLI_EXIT_OK; /* the server closed the connection */
-    }
-    if (the_server != NULL) {
-        goipc_server_failure(the_server, &failure);
-    } else {
-        goipc_client_failure(the_client, &failure);
-    }
-    cli_say("%s", failure.error == error ? failure.text : goipc_error_text(error));
-    return CLI_EXIT_FAILED;
-}
-
-static int32_t poll_timeout(const talk *self)
-{
-    const int32_t timer_ms = the_server != NULL ? goipc_server_poll_timeout_ms(the_server)
-                                                : goipc_client_poll_timeout_ms(the_client);
-    int64_t left;
-
-    if (!self->input_ended || self->settings->linger_ms == GOIPC_FOREVER || the_server != NULL) {
-        return timer_ms;
-    }
-    left = self->input_ended_ms + self->settings->linger_ms - console_clock_ms();
-    left = left < 0 ? 0 : left;
-    return timer_ms == GOIPC_FOREVER || left < timer_ms ? (int32_t)left : timer_ms;
-}
-
-static bool lingered_enough(const talk *self)
-{
-    return self->input_ended && the_client != NULL && self->settings->linger_ms != GOIPC_FOREVER &&
-           console_clock_ms() >= self->input_ended_ms + self->settings->linger_ms;
+    return !self->done;
 }
 
 /* Handles all that is there. False when it is over; *error says why. */
@@ -236,46 +132,187 @@ static bool handle_all(talk *self, goipc_error *error)
 {
     goipc_message message;
 
-    while ((*error = read_message(&message)) == GOIPC_ERROR_OK) {
+    while (!self->done && (*error = read_message(&message)) == GOIPC_ERROR_OK) {
         handle_message(self, &message);
+        if (ftell(console_out()) > FLUSH_SIZE) {
+            (void)flush(self);
+        }
     }
-    if (fflush(stdout) != 0) {
-        cli_say("cannot write to standard output: %s", strerror(errno));
-        self->exit_status = CLI_EXIT_FAILED;
-        *error = GOIPC_ERROR_INTERRUPTED;
-        return false;
-    }
-    return *error == GOIPC_ERROR_WOULD_BLOCK;
+    return flush(self) && *error == GOIPC_ERROR_WOULD_BLOCK;
 }
 
-static bool is_ready_for_input(const talk *self)
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static bool is_connected(void)
 {
-    /* A client's lines wait until there is somebody to send them to. */
-    return !self->settings->echo && !self->input_ended &&
-           (the_server != NULL || goipc_client_status(the_client) == GOIPC_STATUS_CONNECTED);
+    return the_server != NULL || goipc_client_status(the_client) == GOIPC_STATUS_CONNECTED;
+}
+
+/* A client's messages wait until there is a server to send them to, and has room. */
+static void send_feed(talk *self)
+{
+    const bool at_connect =
+        the_server != NULL && self->settings->interval_ms == 0 && feed_is_fixed(&self->feed);
+
+    while (!at_connect && is_connected() && !console_is_stopped() &&
+           (self->has_waiting || feed_next(&self->feed, &self->waiting))) {
+        self->has_waiting = !send_line(self, self->waiting.to, &self->waiting);
+        if (self->has_waiting) {
+            return;
+        }
+    }
+}
+
+static int32_t sooner(int32_t left_ms, int32_t right_ms)
+{
+    return right_ms != GOIPC_FOREVER && (left_ms == GOIPC_FOREVER || right_ms < left_ms) ? right_ms
+                                                                                         : left_ms;
+}
+
+/* Milliseconds from now until `start_ms` and `length_ms`. */
+static int32_t until(int64_t start_ms, int32_t length_ms)
+{
+    const int64_t left_ms = start_ms + length_ms - console_clock_ms();
+
+    return left_ms < 0 ? 0 : (int32_t)left_ms;
+}
+
+static bool lingers(const talk *self)
+{
+    return the_client != NULL && self->feed.over && !self->has_waiting && !self->settings->echo &&
+           self->settings->linger_ms != GOIPC_FOREVER;
+}
+
+/* Whether a message has to come in time. */
+static bool is_awaiting(const talk *self)
+{
+    return self->settings->count > 0 && self->settings->timeout_ms > 0 && is_connected();
+}
+
+static int32_t wait_ms(const talk *self)
+{
+    int32_t result = the_server != NULL ? goipc_server_poll_timeout_ms(the_server)
+                                        : goipc_client_poll_timeout_ms(the_client);
+
+    if (is_connected() && !self->has_waiting) {
+        result = sooner(result, feed_timeout_ms(&self->feed));
+    }
+    if (lingers(self)) {
+        result = sooner(result, until(self->feed.over_ms, self->settings->linger_ms));
+    }
+    if (is_awaiting(self)) {
+        result = sooner(result, until(self->progress_ms, self->settings->timeout_ms));
+    }
+    return result;
+}
+
+/* True when time has ended the loop. */
+static bool is_time_over(talk *self)
+{
+    if (is_awaiting(self) && until(self->progress_ms, self->settings->timeout_ms) == 0) {
+        cli_say("no message for %ld ms; %llu of %llu have arrived",
+                (long)self->settings->timeout_ms, (unsigned long long)self->arrived_count,
+                (unsigned long long)self->settings->count);
+        self->exit_status = CLI_EXIT_FAILED;
+        return true;
+    }
+    return lingers(self) && until(self->feed.over_ms, self->settings->linger_ms) == 0;
+}
+
+/* The server has closed the connection: whether that is what was waited for. */
+static int judge_close(const talk *self)
+{
+    if (self->settings->count > 0) {
+        cli_say("the server closed the connection; %llu of %llu messages have arrived",
+                (unsigned long long)self->arrived_count, (unsigned long long)self->settings->count);
+        return CLI_EXIT_FAILED;
+    }
+    if (!self->feed.over) {
+        cli_say("the server closed the connection before the input ended");
+        return CLI_EXIT_FAILED;
+    }
+    if (console_name_is_left(self->settings)) {
+        cli_say("the server was killed, or closed this connection alone: its socket is still "
+                "there");
+        return CLI_EXIT_FAILED;
+    }
+    return CLI_EXIT_OK;
+}
+
+/* Why the loop ended, in words and as an exit status. */
+static int judge_end(const talk *self, goipc_error error)
+{
+    goipc_failure failure = {.error = GOIPC_ERROR_OK};
+
+    if (self->done || error == GOIPC_ERROR_OK || error == GOIPC_ERROR_WOULD_BLOCK ||
+        error == GOIPC_ERROR_INTERRUPTED) { /* stopped by a signal, as people stop it */
+        return self->exit_status;
+    }
+    if (error == GOIPC_ERROR_DISCONNECTED) {
+        const int status = judge_close(self);
+
+        return status != CLI_EXIT_OK ? status : self->exit_status;
+    }
+    if (the_server != NULL) {
+        goipc_server_failure(the_server, &failure);
+    } else {
+        goipc_client_failure(the_client, &failure);
+    }
+    cli_say_failure(&failure, error);
+    return CLI_EXIT_FAILED;
+}
+
+/* Sends what is queued, when the loop has ended in order. */
+static void finish_sending(talk *self)
+{
+    const goipc_error error = the_client == NULL || !is_connected()
+                                  ? GOIPC_ERROR_OK
+                                  : goipc_client_flush(the_client, FLUSH_TIMEOUT_MS);
+
+    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_INTERRUPTED) {
+        cli_say("cannot send all of it: %s", goipc_error_text(error));
+        self->exit_status = CLI_EXIT_FAILED;
+    }
 }
 
 static int run(talk *self)
 {
     const intptr_t endpoint_fd =
         the_server != NULL ? goipc_server_poll_fd(the_server) : goipc_client_poll_fd(the_client);
-    goipc_error error;
+    goipc_error error = GOIPC_ERROR_OK;
 
-    while (handle_all(self, &error) && !lingered_enough(self)) {
-        if (console_wait(endpoint_fd, is_ready_for_input(self), poll_timeout(self)) &&
-            !read_input(self)) {
+    self->progress_ms = console_clock_ms();
+    while (handle_all(self, &error)) {
+        bool input;
+
+        send_feed(self);
+        input = is_connected() && !self->has_waiting && feed_wants_input(&self->feed);
+        if (is_time_over(self)) {
+            finish_sending(self);
+            break;
+        }
+        if ((console_wait(&endpoint_fd, 1, input ? CONSOLE_INPUT : 0, wait_ms(self)) &
+             CONSOLE_INPUT) != 0 &&
+            !feed_read_input(&self->feed)) {
             return CLI_EXIT_FAILED;
         }
+        send_feed(self);
     }
-    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_WOULD_BLOCK) {
-        const int status = judge_end(error);
-
-        return status != CLI_EXIT_OK ? status : self->exit_status;
-    }
-    return self->exit_status;
+    self->exit_status = self->feed.failed ? CLI_EXIT_FAILED : self->exit_status;
+    return judge_end(self, error);
 }
 
 /* --- commands --------------------------------------------------------------------------------- */
+
+static void say_start(const cli_settings *settings, const char *what, const char *how)
+{
+    char path[512];
+
+    if (!settings->quiet) {
+        console_path(settings, path, sizeof path);
+        cli_say("%s %s%s", what, path, how);
+    }
+}
 
 int cli_serve(const cli_settings *settings)
 {
@@ -287,25 +324,27 @@ int cli_serve(const cli_settings *settings)
     };
     talk self = {.settings = settings};
     goipc_server *server;
-    char path[512];
+    goipc_error error;
     int status;
 
+    if (!feed_begin(&self.feed, settings)) {
+        return CLI_EXIT_FAILED;
+    }
     config.options.failure = &failure;
-    if (goipc_server_start(settings->name, &config, &server) != GOIPC_ERROR_OK) {
-        cli_say("%s", failure.text[0] != '\0' ? failure.text : goipc_error_text(failure.error));
+    error = goipc_server_start(settings->name, &config, &server);
+    if (error != GOIPC_ERROR_OK) {
+        cli_say_failure(&failure, error);
+        feed_end(&self.feed);
         return CLI_EXIT_FAILED;
     }
     the_server = server;
-    console_on_stop(stop);
-    if (!settings->quiet) {
-        console_path(settings, path, sizeof path);
-        cli_say("listening at %s (%s)", path,
-                settings->options.encryption == GOIPC_ENCRYPTION_OFF ? "plain" : "encrypted");
-    }
+    (void)console_on_stop(stop);
+    say_start(settings, "listening at",
+              settings->options.encryption == GOIPC_ENCRYPTION_OFF ? " (plain)" : " (encrypted)");
     status = run(&self);
     the_server = NULL; /* before it is freed: a signal may come at any moment */
     goipc_server_close(server);
-    free(self.input);
+    feed_end(&self.feed);
     return status;
 }
 
@@ -319,23 +358,27 @@ int cli_connect(const cli_settings *settings)
     };
     talk self = {.settings = settings};
     goipc_client *client;
-    char path[512];
+    goipc_error error;
     int status;
 
+    if (!feed_begin(&self.feed, settings)) {
+        return CLI_EXIT_FAILED;
+    }
     config.options.failure = &failure;
-    if (goipc_client_start(settings->name, &config, &client) != GOIPC_ERROR_OK) {
-        cli_say("%s", failure.text[0] != '\0' ? failure.text : goipc_error_text(failure.error));
+    /* A server that is slow to read has its messages sent as it reads, and is listened to. */
+    config.options.write_timeout_ms = settings->echo ? 0 : GOIPC_NO_WAIT;
+    error = goipc_client_start(settings->name, &config, &client);
+    if (error != GOIPC_ERROR_OK) {
+        cli_say_failure(&failure, error);
+        feed_end(&self.feed);
         return CLI_EXIT_FAILED;
     }
     the_client = client;
-    console_on_stop(stop);
-    if (!settings->quiet) {
-        console_path(settings, path, sizeof path);
-        cli_say("connecting to %s", path);
-    }
+    (void)console_on_stop(stop);
+    say_start(settings, "connecting to", "");
     status = run(&self);
     the_client = NULL; /* before it is freed: a signal may come at any moment */
     goipc_client_close(client);
-    free(self.input);
+    feed_end(&self.feed);
     return status;
 }

@@ -7,24 +7,9 @@
 #include "endpoint_pair.h"
 
 #include <signal.h>
-#include <stdarg.h>
 
 static const void *closed; /* the endpoint that is no more */
 static int interrupts;
-
-void cli_say(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-}
-
-int cli_hex_digit(uint8_t character)
-{
-    return test_hex_digit((char)character);
-}
 
 #define WRAP_ENDPOINT(type)                                                                        \
     goipc_error __real_##type##_read(type *endpoint, int32_t timeout_ms, goipc_message *message);  \

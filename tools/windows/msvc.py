@@ -28,7 +28,7 @@ HEADERS = Path("/usr/x86_64-w64-mingw32/include"), Path("/usr/share/mingw-w64/in
 NOT_FOR_MSVC = {
     "ref/bench/": "measures on Unix",
     "conformance/adapters/c/": "POSIX threads",
-    "ref/cli/goipc.c": "getopt_long",
+    "ref/cli/options.c": "getopt_long",
 }
 OPTIONS = ["--target=x86_64-pc-windows-msvc", "-fms-compatibility-version=19.35", "-fsyntax-only", "-std=c11"]
 OPTIONS += ["-Werror", "-Wall", "-Wextra", "-Wpedantic", "-Wgnu", "-Wvla", "-Wimplicit-function-declaration"]
