@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plan import MIB
+from plan import MIB, PORT_SIZES, size_text
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,20 @@ def idle_client_kib(figures: Figures, name: str) -> float | None:
     return rows[0]["idle_client_kib"] if rows else None
 
 
+def port_targets(figures: Figures, port: str, share: float) -> list[Target]:
+    """A port's rate one way over golang-ipc's, at least `share`, and its round trip, which is to be shorter."""
+    made = []
+    for size in PORT_SIZES:
+        for mode in ("", " encrypted"):
+            what = f"one way {size_text(size)}{mode or ' plain'}: rate / golang-ipc"
+            ratio = figures.rate_ratio("oneway", size, port + mode, f"golang-ipc{mode}")
+            made.append(Target(f"{port}, {what}", share, ratio, False))
+    for mode in ("", " encrypted"):
+        ratio = figures.time_ratio("roundtrip", 64, port + mode, f"golang-ipc{mode}")
+        made.append(Target(f"{port}, round trip 64 B{mode or ' plain'} / golang-ipc", 1, ratio, True))
+    return made
+
+
 def targets(figures: Figures, grown: list[dict]) -> list[Target]:
     f = figures
     batch, cork = f.get("oneway", 64, "goipc batch"), f.get("oneway", 64, "goipc cork")
@@ -201,5 +215,6 @@ def targets(figures: Figures, grown: list[dict]) -> list[Target]:
             f.time_ratio("roundtrip", 64, "goipc", "goipc", 1000, 1),
             True,
         ),
+        *port_targets(f, "python", 0.5),
         *(Target(f"growth, exponent: {one['text']}", one["at_most"], one["exponent"], True) for one in grown),
     ]

@@ -114,6 +114,9 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
         *modes("goipc tomcrypt", "tomcrypt", "socket sealed", "tomcrypt"),
         Contestant("golang-ipc", of("go"), limit="socket"),
         Contestant("golang-ipc encrypted", of("go"), encrypted=True, limit="socket sealed", cipher="evp"),
+        Contestant("python", of("python"), limit="socket"),
+        Contestant("python blocking", of("python"), "blocking", limit="socket"),
+        Contestant("python encrypted", of("python"), encrypted=True, limit="socket sealed", cipher="evp"),
         Contestant("zeromq", of("zmq"), limit="socket batch"),
         Contestant("nng", of("nng"), limit="socket"),
         Contestant("evp", of("crypto"), crypto="openssl"),
@@ -125,6 +128,12 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
 LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "evp", "tomcrypt")
 GOIPC = ("goipc", "goipc sleep", "goipc cork", "goipc batch")
 PEERS = ("golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
+PORTS = ("python", "python blocking", "python encrypted")  # measured where they are held against golang-ipc
+PORT_SIZES = (64, MIB)
+
+
+def ports(size: int) -> tuple[str, ...]:
+    return PORTS if size in PORT_SIZES else ()
 
 
 def workloads(quick: bool) -> list[Workload]:
@@ -140,9 +149,9 @@ def all_workloads() -> list[Workload]:
     back = (*LIMITS[:-1], "goipc", "goipc batch", "goipc openssl", "goipc openssl batch", *PEERS)
     crowded = tuple(Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients) for clients in (100, 1000))
     return [
-        *(Workload("oneway", size, (*LIMITS, *GOIPC, *sealed, *PEERS)) for size in SIZES),
+        *(Workload("oneway", size, (*LIMITS, *GOIPC, *sealed, *PEERS, *ports(size))) for size in SIZES),
         *(Workload("back", size, back) for size in (64, 64 * KIB, MIB)),
-        Workload("roundtrip", 64, turns, beside=crowded),
+        Workload("roundtrip", 64, (*turns, *PORTS), beside=crowded),
         Workload("roundtrip", 64 * KIB, turns),
         Workload("turns", 64, ("socket epoll", "socket sealed epoll", "evp", "goipc", "goipc openssl"), 100),
         Workload("turns", 64, ("socket epoll", "goipc"), 1000),
@@ -156,9 +165,9 @@ def quick_workloads() -> list[Workload]:
     oneway = (*LIMITS, *GOIPC, "goipc openssl", "goipc openssl batch", "goipc tomcrypt batch", *PEERS)
     turns = ("socket", "socket epoll", "socket sealed", "evp", "goipc", "goipc sleep", "goipc openssl", *PEERS)
     return [
-        *(Workload("oneway", size, oneway) for size in (64, MIB)),
+        *(Workload("oneway", size, (*oneway, *ports(size))) for size in (64, MIB)),
         Workload("back", 64, ("socket", "socket batch", "goipc", "goipc batch", "golang-ipc")),
-        Workload("roundtrip", 64, turns, beside=(Workload("roundtrip", 64, ("goipc",), 1000),)),
+        Workload("roundtrip", 64, (*turns, *PORTS), beside=(Workload("roundtrip", 64, ("goipc",), 1000),)),
         Workload("turns", 64, ("socket epoll", "goipc"), 100),
         Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt")),
         Workload("idle", 64, ("goipc", "goipc openssl"), 100),

@@ -35,11 +35,18 @@ DOCUMENT = ROOT / "ref/doc/performance.md"
 
 
 def build(binaries: Path) -> None:
-    """The programs of bench_programs, and the Go one where there is Go."""
+    """The programs of bench_programs, the Go one where there is Go, and the ports."""
     preset = binaries.parents[1]
     subprocess.run(["cmake", "--build", preset, "--target", "bench_programs"], check=True, stdout=subprocess.DEVNULL)
     if shutil.which("go"):
         subprocess.run(["go", "build", "-o", binaries / "bench_go", "."], check=True, cwd=Path(__file__).parent / "go")
+    script(binaries / "bench_python", sys.executable, Path(__file__).with_name("bench_python.py"))
+
+
+def script(program: Path, interpreter: str, source: Path) -> None:
+    """Makes a program of a script, so that every contestant is one."""
+    program.write_text(f'#!/bin/sh\nexec "{interpreter}" "{source}" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
 
 
 def arguments() -> argparse.Namespace:

@@ -265,7 +265,7 @@ class Control:
         if key is None:
             return {"hex": codec.plain_frame(kind, data).hex()}
         nonce = nonce or codec.Nonces(os.urandom, request.get("dir") == "s2c").next()
-        return {"hex": codec.Cipher(key).seal(nonce, codec.u32(kind) + data).hex()}
+        return {"hex": b"".join(codec.Cipher(key).seal(nonce, codec.u32(kind) + data)).hex()}
 
     def do_kdf(self, request):
         x = _bytes(request, "x")

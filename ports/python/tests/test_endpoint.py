@@ -550,11 +550,10 @@ def test_no_frame_is_sealed_without_a_nonce() -> None:
     session.feed(b"\0" + keys.public_bytes(keys.private_key(keys.draw_private())) + b"\0")
     assert isinstance(session._nonces, codec.Nonces)
     session._nonces.count = codec.SEALED_COUNT_MAX - 1
-    out = bytearray()
-    session.write_frame(out, 1, b"")
-    assert out[12:16] == struct.pack(">I", codec.SEALED_COUNT_MAX - 1)
+    head, _ = session.frame(1, b"")
+    assert head[12:16] == struct.pack(">I", codec.SEALED_COUNT_MAX - 1)
     with pytest.raises(goipc.OtherError, match="no nonce is left"):
-        session.write_frame(out, 1, b"")
+        session.frame(1, b"")
 
 
 @pytest.mark.parametrize(("role", "hello"), [("server", b"\0"), ("client", b"\2\1")])
@@ -580,9 +579,9 @@ def test_a_child_process_cannot_send_on_a_connection_of_its_parent() -> None:
     child = os.fork()
     if child == 0:
         try:
-            session.write_frame(bytearray(), 1, b"")
+            session.frame(1, b"")
         except goipc.OtherError:
             os._exit(7)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    session.write_frame(bytearray(), 1, b"")
+    session.frame(1, b"")

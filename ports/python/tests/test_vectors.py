@@ -95,7 +95,7 @@ def test_seal(group: Any, t: Any) -> None:
         return
     kind, data = t["type"], bytes.fromhex(t["data"])
     assert (messages, error) == ([Message(kind, data)] if kind else [], None)
-    assert cipher.seal(bytes.fromhex(t["nonce"]), codec.u32(kind) + data) == wire
+    assert b"".join(cipher.seal(bytes.fromhex(t["nonce"]), codec.u32(kind) + data)) == wire
 
 
 @pytest.mark.parametrize("group,t", cases("limit"))
@@ -168,7 +168,7 @@ def play(t: Any, role: Any) -> tuple[bytes, list[Event]]:
         if message["from"] != role:
             events += session.feed(bytes.fromhex(message["wire"]))
         elif message["name"] == "FRAME":
-            session.write_frame(sent, message["type"], bytes.fromhex(message["data"]))
+            sent += b"".join(session.frame(message["type"], bytes.fromhex(message["data"])))
     return b"".join(e.data for e in events if isinstance(e, Send)) + sent, events
 
 
@@ -202,7 +202,7 @@ def accumulate(count: int) -> dict[int, str]:
         key, nonce = keys.derive(x), stretch(i, b"n", 12)
         kind = int.from_bytes(stretch(i, b"t", 4), "big") or 1
         data = stretch(i, b"d", int.from_bytes(stretch(i, b"s", 4), "big") % 300)
-        frame, sealed = codec.plain_frame(kind, data), codec.Cipher(key).seal(nonce, codec.u32(kind) + data)
+        frame, sealed = codec.plain_frame(kind, data), b"".join(codec.Cipher(key).seal(nonce, codec.u32(kind) + data))
         total = hashlib.sha256(total + key + frame + sealed).digest()
         digests[i + 1] = total.hex()
     return digests

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import threading
 from collections.abc import Coroutine, Iterator
 from types import TracebackType
@@ -12,8 +13,9 @@ from typing import Any, TypeVar
 
 from .client import ClientConnection, connect_with
 from .codec import Message
-from .connection import Data, Status
-from .errors import Closed, ConnectionLost
+from .connection import Data, Status, bytes_of
+from .errors import Closed, ConnectionLost, Error
+from .link import Link
 from .options import ClientOptions, with_options
 from .peers import Credentials
 
@@ -30,6 +32,10 @@ class Client:
     @with_options(ClientOptions)
     def __init__(self, name: str, options: ClientOptions) -> None:
         self._received: collections.deque[Message] = collections.deque()
+        self._handed: list[tuple[Link, int, bytes]] = []  # for the other thread to send
+        self._handed_size = 0
+        self._lock = threading.Lock()  # of these two
+        self._queue_size_max = options.queue_size_max
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"goipc {name}", daemon=True)
         self._thread.start()
@@ -61,11 +67,47 @@ class Client:
 
     def send(self, type: int, data: Data, *, timeout_s: float | None = None) -> None:
         """As Connection.send."""
-        self._wait(self._connection.send(type, data, timeout_s=timeout_s))
+        data = bytes_of(data)
+        if not self._hand(type, data):
+            self._wait(self._send(type, data, timeout_s))
+
+    def _hand(self, type: int, data: bytes) -> bool:
+        """Accepts a message without waiting for the other thread, where there is room and an open connection."""
+        link = self._connection.link
+        if link is None or not link.is_open:
+            return False
+        with self._lock:
+            if link.queued + self._handed_size + len(data) > self._queue_size_max:
+                return False
+            link.session.check(type, len(data))
+            self._handed.append((link, type, data))
+            self._handed_size += len(data)
+            first = len(self._handed) == 1
+        if first:
+            self._loop.call_soon_threadsafe(self._take_handed)
+        return True
+
+    def _take_handed(self) -> None:
+        """In the other thread. A connection that has ended meanwhile says so to receive."""
+        with self._lock:
+            handed, self._handed = self._handed, []
+            self._handed_size = 0
+        for link, type, data in handed:
+            if link.is_open:
+                with contextlib.suppress(Error):
+                    link.write(type, data)
+
+    async def _send(self, type: int, data: bytes, timeout_s: float | None) -> None:
+        self._take_handed()
+        await self._connection.send(type, data, timeout_s=timeout_s)
 
     def drain(self, *, timeout_s: float | None = None) -> None:
         """As Connection.drain."""
-        self._wait(self._connection.drain(timeout_s=timeout_s))
+        self._wait(self._drain(timeout_s))
+
+    async def _drain(self, timeout_s: float | None) -> None:
+        self._take_handed()
+        await self._connection.drain(timeout_s=timeout_s)
 
     def receive(self, *, timeout_s: float | None = None) -> Message:
         """As Connection.receive."""
@@ -97,10 +139,14 @@ class Client:
         if self._loop.is_closed():
             return
         try:
-            self._received.clear()
-            self._wait(self._connection.close())
+            self._wait(self._close())
         finally:
             self._stop()
+
+    async def _close(self) -> None:
+        self._take_handed()
+        self._received.clear()
+        await self._connection.close()
 
     def __enter__(self) -> Client:
         return self

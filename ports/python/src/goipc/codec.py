@@ -100,7 +100,7 @@ class FrameReader:
         overhead = SEALED_OVERHEAD if opener else PLAIN_OVERHEAD
         self._least, self._most = overhead, limit + overhead
 
-    def feed(self, data: bytes, out: list[Any]) -> None:
+    def feed(self, data: bytes | memoryview, out: list[Any]) -> None:
         """Appends the messages that `data` completes to `out`, without those of type 0.
 
         Raises an Error at the first byte at fault; what was appended before is to be delivered.
@@ -154,10 +154,10 @@ class Cipher:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
 
-    def seal(self, nonce: bytes, plaintext: bytes) -> bytes:
-        """A whole frame. A nonce must never be used twice with one key (SE-004)."""
+    def seal(self, nonce: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
+        """A whole frame in two parts: length and nonce, ciphertext and tag. A nonce must never be used twice with one key (SE-004)."""
         sealed = self._aead.encrypt(nonce, plaintext, None)
-        return U32.pack(NONCE_SIZE + len(sealed)) + nonce + sealed
+        return U32.pack(NONCE_SIZE + len(sealed)) + nonce, sealed
 
     def open(self, body: bytes | memoryview) -> bytes:
         """The plaintext of a body. Raises AuthenticationError (SE-010)."""

@@ -71,6 +71,11 @@ class Connection:
         self._link = Link(sock, session, self, self._options)
         return self._link
 
+    @property
+    def link(self) -> Link | None:
+        """For the other modules: what the newest connection runs on."""
+        return self._link
+
     def is_leaving(self) -> bool:
         """Whether either side has begun to close."""
         return self._link is None or self._link.hung_up()
@@ -101,8 +106,7 @@ class Connection:
 
         Raises Closed, ReservedTypeError, TooLargeError, OptionError or TimedOut.
         """
-        if data.__class__ is not bytes:
-            data = _bytes_of(data)
+        data = bytes_of(data)
         size = len(data)
         link = self._link
         # One turn for the event loop after each 64 KiB; else a loop that only sends would starve everything else.
@@ -282,7 +286,10 @@ class Connection:
             log.exception("on_status raised")
 
 
-def _bytes_of(data: Data) -> bytes:
+def bytes_of(data: Data) -> bytes:
+    """Raises OptionError for what is not bytes."""
+    if data.__class__ is bytes:
+        return data
     if isinstance(data, (bytearray, memoryview, bytes)):
         return bytes(data)
     raise OptionError(f"the data of a message is {type(data).__name__}", "encode it to bytes first")

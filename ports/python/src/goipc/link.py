@@ -7,17 +7,29 @@ import asyncio
 import contextlib
 import select
 import socket
+import threading
 from typing import Protocol
 
 from .codec import Message
 from .errors import Closed, ConnectionLost, Error, TimedOut
 from .options import Options
+from .outbox import Outbox
 from .session import Connected, Event, Failed, Send, Session
 
 HANDSHAKE_CHUNK, CHUNK = 4096, 262144  # bytes of one read (SC-004)
 FLUSH_SIZE = 65536  # bytes of output that are handed over at once, without waiting for the event loop
 RESCUE_SIZE = 4 << 20  # bytes that are still read after sending has failed (CL-006)
 HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux tells one who does not read that the peer has stopped sending
+
+
+class _Input(threading.local):
+    """Where bytes are received to, in every thread that runs an event loop."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(CHUNK))
+
+
+_input = _Input()
 
 
 class Signal:
@@ -73,7 +85,7 @@ class Link:
         self.changed = Signal()  # opened, room for output, everything sent, or released
         self._sock, self._owner, self._options = sock, owner, options
         self._loop = asyncio.get_running_loop()
-        self._out = bytearray()  # what was accepted and not yet taken by the system
+        self._out = Outbox()  # what was accepted and not yet taken by the system
         self._flushing = False  # a flush is due in this turn of the loop
         self._burst = 0  # bytes accepted since the event loop had its turn
         self._told = False  # the owner knows the end
@@ -135,13 +147,15 @@ class Link:
         else:
             self._handle(self.session.feed(data) if data else self.session.end())
 
-    def _receive(self) -> bytes | None:
+    def _receive(self) -> memoryview | None:
+        """What has arrived, until the next call in this thread; empty at the end of the stream, None for nothing."""
+        size = CHUNK if self.session.connected else HANDSHAKE_CHUNK
         try:
-            return self._sock.recv(CHUNK if self.session.connected else HANDSHAKE_CHUNK)
+            return _input.view[: self._sock.recv_into(_input.view, size)]
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            return b""  # CL-005
+            return _input.view[:0]  # CL-005
 
     def _handle(self, events: list[Event]) -> None:
         messages: list[Message] = []
@@ -149,7 +163,7 @@ class Link:
             if isinstance(event, Message):
                 messages.append(event)
             elif isinstance(event, Send):
-                self._out += event.data
+                self._out.add(event.data)
                 self._flush()
             elif isinstance(event, Connected):
                 self._opened()
@@ -185,7 +199,7 @@ class Link:
     @property
     def queued(self) -> int:
         """Bytes that the system has not taken yet."""
-        return len(self._out)
+        return self._out.size
 
     @property
     def is_due(self) -> bool:
@@ -199,16 +213,13 @@ class Link:
 
     def write(self, kind: int, data: bytes) -> None:
         """Accepts a message that the session's `check` has allowed. It is sent in this turn of the event loop."""
-        out = self._out
-        before = len(out)
         try:
-            self.session.write_frame(out, kind, data)
-        except BaseException as error:
-            del out[before:]
-            if isinstance(error, Error):
-                self._handle(self.session.fail(error))
+            head, body = self.session.frame(kind, data)
+        except Error as error:
+            self._handle(self.session.fail(error))
             raise
-        self._burst += len(out) - before
+        self._out.add(head, body)
+        self._burst += len(head) + len(body)
         if not self._flushing and not self._writing:
             self._flushing = True
             self._loop.call_soon(self._on_turn)
@@ -220,11 +231,10 @@ class Link:
             self._flush()
 
     def _flush(self) -> None:
-        out = self._out
+        if self.released:
+            return
         try:
-            while out and not self.released:
-                sent = self._sock.send(out)
-                del out[:sent]
+            self._out.flush(self._sock)
         except (BlockingIOError, InterruptedError):
             self._write_later(True)
         except OSError as error:
@@ -233,7 +243,7 @@ class Link:
         else:
             self._write_later(False)
         self.changed.wake()
-        if self._leaving and not out:
+        if self._leaving and not self._out.size:
             self._leave_on()
 
     def _write_later(self, later: bool) -> None:
@@ -314,7 +324,7 @@ class Link:
         self._flush()  # goes on with _leave_on when everything is out
 
     def _leave_on(self) -> None:
-        if self._out or self.released:
+        if self._out.size or self.released:
             return
         if self._peer_ended or self._broken:
             self._release()
@@ -328,9 +338,9 @@ class Link:
         self._release()
 
     def _give_up(self, why: str) -> None:
-        if self._out and not self._peer_ended:
+        if self._out.size and not self._peer_ended:
             self.unsent = ConnectionLost(
-                f"the peer did not take the last {len(self._out)} bytes {why}",
+                f"the peer did not take the last {self._out.size} bytes {why}",
                 "await drain() before closing, or raise close_timeout_s",
             )
 

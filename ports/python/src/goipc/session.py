@@ -125,7 +125,7 @@ class Session:
         """To be called once, when the stream is there."""
         return self._run(self._begin)
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | memoryview) -> list[Event]:
         """What these bytes of the peer bring about."""
         if self.over:
             return []
@@ -169,20 +169,16 @@ class Session:
         if kind > codec.TYPE_MAX:
             raise OptionError(f"type {kind} is above 2147483647", "use a type from 1 to 2147483647")
 
-    def write_frame(self, out: bytearray, kind: int, data: bytes) -> None:
-        """Appends a frame to `out`. The message must have passed `check`.
+    def frame(self, kind: int, data: bytes) -> tuple[bytes, bytes]:
+        """A whole frame in two parts, to be sent one behind the other. The message must have passed `check`.
 
         Raises OtherError when no nonce is left; the session has to be failed with it then.
         """
         if self._generation != _Generation.current:
             raise OtherError("the connection belongs to the process that made it", "connect after the fork")
         if self._cipher:
-            out += self._cipher.seal(self._nonces.next(), U32.pack(kind) + data)
-        elif len(data) < 4096:
-            out += HEADER.pack(codec.PLAIN_OVERHEAD + len(data), kind) + data
-        else:
-            out += HEADER.pack(codec.PLAIN_OVERHEAD + len(data), kind)
-            out += data
+            return self._cipher.seal(self._nonces.next(), U32.pack(kind) + data)
+        return HEADER.pack(codec.PLAIN_OVERHEAD + len(data), kind), data
 
     # Drivers of the steps
 
@@ -308,7 +304,7 @@ class Session:
 
     def _seal(self, plaintext: bytes) -> bytes:
         assert self._cipher
-        return self._cipher.seal(self._nonces.next(), plaintext)
+        return b"".join(self._cipher.seal(self._nonces.next(), plaintext))
 
     def _open(self, body: memoryview) -> bytes:
         if self._nonces.is_own(bytes(body[: codec.NONCE_SIZE])):
