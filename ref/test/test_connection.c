@@ -4,7 +4,7 @@
  * behind. Method: two connections over streams in memory (the seam of transport.h), which move one
  * byte at a time, would block every second time, hold little, or fail at the first, second, third
  * ... call, until a run meets no failure any more. */
-#include "endpoint/connection.h"
+#include "endpoint/send.h"
 #include "test.h"
 
 #include <errno.h>

@@ -17,7 +17,7 @@ typedef enum goipci_phase {
 typedef struct goipci_link {
     goipci_connection *next;
     goipci_connection *previous;
-    bool is_on;
+    goipci_list *list; /* that it is on, or NULL */
 } goipci_link;
 
 struct goipci_connection {
@@ -34,9 +34,9 @@ struct goipci_connection {
     bool readable;       /* the poller said so and no read has found otherwise */
     bool input_ended;    /* the end was read */
     bool peer_ended;     /* the poller says that the peer has gone; unread input may be left */
-    bool awaits_place;   /* connected, and a client that has gone still has the place */
-    bool may_work;       /* in its next turn, although others have to wait */
-    bool is_held;        /* its handshake is to cost nothing for a while, and it is not watched */
+    bool waits_for_slot; /* its handshake is done; a client that has gone still has the slot */
+    bool may_use_curve;  /* its handshake was paused and may do one curve operation now */
+    bool is_paused;      /* its handshake waits before a curve operation; it is not watched */
 
     /* Under `lock`; the driving thread, which alone changes the phase, may look at it without. */
     goipci_lock lock;
@@ -77,8 +77,8 @@ void goipci_connection_notice(goipci_connection *connection, unsigned events);
 GOIPC_MUST_USE goipc_error goipci_connection_next_event(goipci_connection *connection,
                                                         goipc_event *event, int *system_error);
 
-/* Puts off what its handshake would cost next, and whatever the stream may tell, or ends that. */
-void goipci_connection_hold_back(goipci_connection *connection, bool on);
+/* Stops watching a stream whose handshake pauses, or watches it again. */
+void goipci_connection_pause(goipci_connection *connection, bool on);
 
 /* From HANDSHAKE to OPEN: writers may come. */
 void goipci_connection_open(goipci_connection *connection, goipc_client_id id);
@@ -93,23 +93,14 @@ void goipci_connection_leave(goipci_connection *connection, goipc_error why, int
 bool goipci_connection_linger(goipci_connection *connection, int64_t now_ms);
 /* Takes it from the poller for good, after which only references keep it. */
 void goipci_connection_forget(goipci_connection *connection);
+/* Takes it from every list and from the poller, and gives back the loop thread's reference. */
+void goipci_connection_destroy(goipci_connection *connection);
 
 /* Gives back memory; nothing that was lent from this session may be in use. */
 void goipci_connection_trim(goipci_connection *connection);
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-/* Hands messages over in order, waiting for room until the deadline; *taken says how many.
- * `through`: also waits until the system has them all, which is no failure when it does not come to
- * pass. deadline_ms 0 does not wait. Errors: those of goipc_server_write. */
-GOIPC_MUST_USE goipc_error goipci_connection_send(goipci_connection *connection,
-                                                  const goipc_outgoing *messages, size_t count,
-                                                  int32_t timeout_ms, bool through, size_t *taken);
-/* Sends what is queued and waits for it. Errors: TIMEOUT, INTERRUPTED, why it ended. */
-GOIPC_MUST_USE goipc_error goipci_connection_flush(goipci_connection *connection,
-                                                   int64_t deadline_ms);
-/* Ends the cork, and does this for all connections of the endpoint. Returns the first error. */
-GOIPC_MUST_USE goipc_error goipci_endpoint_flush(goipci_endpoint *endpoint, int32_t timeout_ms);
 /* Asks the driving thread to end it. */
 void goipci_connection_request_leave(goipci_connection *connection);
 

@@ -20,77 +20,6 @@ enum {
                              the spins that are tried between them */
 };
 
-/* --- words ------------------------------------------------------------------------------------ */
-
-static void log_text(const goipci_endpoint *endpoint, goipc_log_level level, const char *text)
-{
-    if (endpoint->options.log != NULL) {
-        endpoint->options.log(endpoint->options.log_context, level, text);
-    }
-}
-
-void goipci_endpoint_log(goipci_endpoint *endpoint, goipc_log_level level, const char *format, ...)
-{
-    char text[sizeof endpoint->failure.text];
-    va_list arguments;
-
-    if (endpoint->options.log == NULL) {
-        return;
-    }
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    log_text(endpoint, level, text);
-}
-
-/* Words for people: names, paths and causes, never data or keys. req: KD-019, ER-002 */
-goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,
-                                 goipc_error error, int system_error, const char *format, ...)
-{
-    goipc_failure failure = {.error = error, .system_error = system_error};
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(failure.text, sizeof failure.text, format, arguments);
-    va_end(arguments);
-    goipci_lock_take(&endpoint->lock);
-    endpoint->failure = failure;
-    goipci_lock_give(&endpoint->lock);
-    log_text(endpoint, level, failure.text);
-    return error;
-}
-
-void goipci_endpoint_get_failure(goipci_endpoint *endpoint, goipc_failure *failure)
-{
-    goipci_endpoint_enter_look(endpoint);
-    goipci_lock_take(&endpoint->lock);
-    *failure = endpoint->failure;
-    goipci_lock_give(&endpoint->lock);
-    goipci_endpoint_exit(endpoint);
-}
-
-static uint64_t load(atomic_uint_fast64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-void goipci_endpoint_get_counters(goipci_endpoint *endpoint, goipc_counters *counters)
-{
-    goipci_counters *own = &endpoint->counters;
-
-    goipci_endpoint_enter_look(endpoint);
-    *counters = (goipc_counters){
-        .messages_in = load(&own->messages_in),
-        .messages_out = load(&own->messages_out),
-        .bytes_in = load(&own->bytes_in),
-        .bytes_out = load(&own->bytes_out),
-        .connects = load(&own->connects),
-        .refusals = load(&own->refusals),
-        .failures = load(&own->failures),
-    };
-    goipci_endpoint_exit(endpoint);
-}
-
 /* --- birth and death -------------------------------------------------------------------------- */
 
 /* What is wrong with the options, or NULL. */
@@ -238,6 +167,7 @@ goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role, con
     goipci_system_watch_forks();
     endpoint->process = goipci_system_process();
     endpoint->queued.kind = GOIPCI_LIST_QUEUED;
+    endpoint->leaving.kind = GOIPCI_LIST_PHASE;
     if (objection != NULL) {
         return explain(failure, GOIPC_ERROR_ARGUMENT, 0, "%s, for \"%.100s\"", objection, name);
     }
@@ -472,36 +402,4 @@ intptr_t goipci_endpoint_poll_fd(goipci_endpoint *endpoint)
     descriptor = goipci_poller_descriptor(endpoint->poller);
     goipci_endpoint_exit(endpoint);
     return descriptor;
-}
-
-/* --- deadlines -------------------------------------------------------------------------------- */
-
-int64_t goipci_deadline_after(int32_t timeout_ms)
-{
-    if (timeout_ms == GOIPC_FOREVER) {
-        return INT64_MAX;
-    }
-    return goipci_system_clock_ms() + (timeout_ms > 0 ? timeout_ms : 0);
-}
-
-int32_t goipci_deadline_left(int64_t deadline_ms)
-{
-    int64_t left;
-
-    if (deadline_ms == INT64_MAX) {
-        return GOIPC_FOREVER;
-    }
-    left = deadline_ms - goipci_system_clock_ms();
-    if (left < 0) {
-        return 0;
-    }
-    return left < INT32_MAX ? (int32_t)left : INT32_MAX;
-}
-
-int32_t goipci_timeout_min(int32_t left_ms, int32_t right_ms)
-{
-    if (left_ms == GOIPC_FOREVER) {
-        return right_ms;
-    }
-    return right_ms == GOIPC_FOREVER || left_ms < right_ms ? left_ms : right_ms;
 }

@@ -5,19 +5,21 @@
 
 #include "core/system.h"
 #include "endpoint/clock.h"
+#include "endpoint/deadline.h"
 #include "endpoint/lock.h"
 #include "endpoint/transport.h"
 
 #include <stdatomic.h>
 
 typedef struct goipci_connection goipci_connection;
+typedef struct goipci_role goipci_role; /* driver.h */
 
 /* The lists a connection can be on, each at most once at a time. */
 typedef enum goipci_list_kind {
     GOIPCI_LIST_PHASE,        /* handshaking, open or leaving */
     GOIPCI_LIST_READY_CLIENT, /* open, and wants a turn of the reading thread */
     GOIPCI_LIST_READY_OTHER,  /* not open, and wants one */
-    GOIPCI_LIST_HELD,         /* what its handshake costs next is put off */
+    GOIPCI_LIST_PAUSED,       /* its handshake waits before a curve operation */
     GOIPCI_LIST_WARM,         /* holds memory that an idle connection does not need */
     GOIPCI_LIST_QUEUED,       /* has output that waits; under the endpoint's lock */
     GOIPCI_LIST_COUNT,
@@ -45,6 +47,7 @@ typedef struct goipci_counters {
  *   `lock`, never the other way round.
  */
 typedef struct goipci_endpoint {
+    const goipci_role *role_functions;
     const goipc_allocator *allocator;
     goipc_options options; /* defaults filled in; peer_users is a copy, directory is not kept */
     goipc_peers peers;
@@ -66,6 +69,7 @@ typedef struct goipci_endpoint {
     uint32_t spin_pause;  /* waits without spinning after the last one that found nothing */
     uint32_t spin_rest;   /* how many of them are left; both the driving thread's */
     goipc_error repeated; /* what the last read failed with, to slow down loops that ignore it */
+    goipci_list leaving;  /* connections that are being closed; the driving thread's */
     goipci_counters counters;
 } goipci_endpoint;
 
@@ -107,23 +111,5 @@ void goipci_endpoint_interrupt(goipci_endpoint *endpoint);
 void goipci_endpoint_resume(goipci_endpoint *endpoint);
 void goipci_endpoint_cork(goipci_endpoint *endpoint);
 intptr_t goipci_endpoint_poll_fd(goipci_endpoint *endpoint);
-
-/* Remembers a failure and tells the log. Returns `error`. */
-goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,
-                                 goipc_error error, int system_error, const char *format, ...)
-    GOIPCI_PRINTF(5, 6);
-void goipci_endpoint_log(goipci_endpoint *endpoint, goipc_log_level level, const char *format, ...)
-    GOIPCI_PRINTF(3, 4);
-void goipci_endpoint_get_failure(goipci_endpoint *endpoint, goipc_failure *failure);
-void goipci_endpoint_get_counters(goipci_endpoint *endpoint, goipc_counters *counters);
-
-/* --- deadlines: a time of goipci_system_clock_ms, INT64_MAX for none ---------------------------
- * */
-
-int64_t goipci_deadline_after(int32_t timeout_ms);
-/* What is left: GOIPC_FOREVER for none, 0 when it has passed. */
-int32_t goipci_deadline_left(int64_t deadline_ms);
-/* The earlier of a timeout and what is left. */
-int32_t goipci_timeout_min(int32_t left_ms, int32_t right_ms);
 
 #endif

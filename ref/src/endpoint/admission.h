@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which handshake may begin, which may go on, and which becomes a client. It knows numbers only.
+ *
+ * Slots. A pending handshake does not use a client's slot, so that a silent peer keeps no client
+ * out. When all slots are taken, a new connection is closed at once, unless a client has
+ * disconnected whose last messages are still unread. Then the new connection does its handshake and
+ * waits for that slot. This covers a program that restarts and connects again at once. With too
+ * many pending handshakes, the oldest is refused: it has had the most time.
+ *
+ * Curve operations. They are what a peer can make a server pay for: one costs as much as a thousand
+ * messages. None is done for a peer that has disconnected. The server keeps a failure score. While
+ * it has clients and the score is high, it pauses handshakes before a curve operation and lets them
+ * go on one by one, every 256 messages or 50 ms. They resume last in, first out, so that a new
+ * client is not queued behind an attacker's backlog.
+ */
+#ifndef GOIPC_ADMISSION_H
+#define GOIPC_ADMISSION_H
+
+#include "core/internal.h"
+
+typedef struct goipci_admission {
+    uint32_t clients_max;
+    unsigned score;        /* of failures */
+    int64_t due_ms;        /* when the next paused handshake may go on, */
+    uint64_t due_messages; /* or when so many messages have been received */
+} goipci_admission;
+
+/* What to do with a connection that was accepted, or that has finished its handshake. */
+typedef enum goipci_decision {
+    GOIPCI_ADMIT,
+    GOIPCI_ADMIT_FOR_OLDEST, /* and refuse the oldest pending handshake */
+    GOIPCI_WAIT,             /* until a slot is free */
+    GOIPCI_REFUSE,
+} goipci_decision;
+
+bool goipci_admission_has_slot(const goipci_admission *admission, size_t client_count);
+/* May a handshake begin? `slot_is_ending`: a client has disconnected and is not read to its end. */
+goipci_decision goipci_admission_begin(const goipci_admission *admission, size_t client_count,
+                                       size_t pending_count, bool slot_is_ending);
+/* May a connection whose handshake is done become a client? */
+goipci_decision goipci_admission_complete(const goipci_admission *admission, size_t client_count,
+                                          bool slot_is_ending);
+
+/* A handshake has failed after a curve operation. */
+void goipci_admission_handshake_failed(goipci_admission *admission);
+/* An encrypted client has broken the protocol. */
+void goipci_admission_client_failed(goipci_admission *admission);
+/* There is a new client. */
+void goipci_admission_client_came(goipci_admission *admission);
+
+/* Whether handshakes pause before a curve operation. */
+bool goipci_admission_is_limiting(const goipci_admission *admission, size_t client_count);
+/* Whether the next paused handshake may go on. */
+bool goipci_admission_is_due(const goipci_admission *admission, size_t client_count,
+                             uint64_t messages, int64_t now_ms);
+/* A paused handshake goes on: when may the next one? */
+void goipci_admission_resumed(goipci_admission *admission, uint64_t messages, int64_t now_ms);
+/* What the next step of a handshake may cost. `resumed`: it was paused and goes on. */
+goipci_work goipci_admission_step(goipci_admission *admission, size_t client_count,
+                                  bool peer_has_gone, bool resumed);
+
+#endif

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop of a server: what the reading thread does for its listener and its connections. Whose
+ * turn it is says schedule.c; who may become a client, and when, says admission.c.
+ *
+ * A connection is on one list for its phase (handshaking, clients, leaving). Beside that it may be
+ * on a queue for a turn (ready_clients or ready_others), on `paused` when its handshake waits for a
+ * curve operation, and on `warm` while it keeps buffers.
+ */
+#include "endpoint/server.h"
+
+#include <stdio.h>
+
+enum {
+    READY_COUNT = 64,      /* told by one question to the poller */
+    POLL_COUNT_MAX = 8,    /* questions in a row while each answer is full */
+    ACCEPT_COUNT_MAX = 8,  /* in one turn, each at the cost of some messages */
+    EXPIRE_COUNT_MAX = 8,  /* likewise */
+    LEAVING_MAX = 128,     /* then the oldest is cut off */
+    WARM_MAX = 16,         /* connections that keep their buffers */
+    BATCH_TURN_MAX = 64,   /* messages of one connection in one turn of a batch read */
+    ACCEPT_PAUSE_MS = 100, /* when there are no descriptors at all */
+};
+
+/* --- refusing and losing clients -------------------------------------------------------------- */
+
+/* Queues a connection for a turn, unless it waits for one already. */
+static void make_ready(goipc_server *server, goipci_connection *connection)
+{
+    goipci_list *list =
+        connection->phase == GOIPCI_PHASE_OPEN ? &server->ready_clients : &server->ready_others;
+
+    if (connection->links[list->kind].list == NULL) {
+        goipci_list_append(list, connection);
+    }
+}
+
+static void begin_to_leave(goipc_server *server, goipci_connection *connection, goipc_error why)
+{
+    if (goipci_driver_leave(connection, why)) {
+        make_ready(server, connection); /* its next turn destroys it */
+    }
+}
+
+/* What no peer does that is merely gone or was ended in the middle of a frame. */
+static bool is_breach(goipc_error error)
+{
+    return goipc_error_classify(error) == GOIPC_ERROR_CLASS_PEER &&
+           error != GOIPC_ERROR_DISCONNECTED && error != GOIPC_ERROR_TRUNCATED;
+}
+
+static void count_refusal(goipc_server *server, goipc_error error, int system_error,
+                          const char *why)
+{
+    atomic_fetch_add_explicit(&server->endpoint.counters.refusals, 1, memory_order_relaxed);
+    goipci_endpoint_fail(&server->endpoint, GOIPC_LOG_WARNING, error, system_error,
+                         "refused a peer at %s: %s", server->endpoint.address.text, why);
+}
+
+/* A peer that has not become a client. */
+static void refuse(goipc_server *server, goipci_connection *connection, goipc_error error,
+                   int system_error)
+{
+    count_refusal(server, error, system_error, goipc_error_text(error));
+    if (goipci_handshake_has_worked(connection->session)) {
+        goipci_admission_handshake_failed(&server->admission);
+    }
+    goipci_list_remove(&server->handshaking, connection);
+    goipci_list_remove(&server->paused, connection);
+    begin_to_leave(server, connection, error);
+}
+
+/* Whether all slots are taken and one of them by a client that has disconnected. */
+static bool slot_is_ending(const goipc_server *server)
+{
+    const goipci_connection *at = server->clients.first;
+
+    if (goipci_admission_has_slot(&server->admission, server->clients.count)) {
+        return false;
+    }
+    while (at != NULL && !at->peer_ended) {
+        at = at->links[GOIPCI_LIST_PHASE].next;
+    }
+    return at != NULL;
+}
+
+/* A slot is free: the first connection that waits for one gets a turn. */
+static void call_waiting(goipc_server *server)
+{
+    goipci_connection *at = server->handshaking.first;
+
+    while (at != NULL && !at->waits_for_slot) {
+        at = at->links[GOIPCI_LIST_PHASE].next;
+    }
+    if (at != NULL) {
+        make_ready(server, at);
+    }
+}
+
+/* A client goes. The message is its DISCONNECTED status. */
+static void lose(goipc_server *server, goipci_connection *connection, goipc_error error,
+                 int system_error, goipc_message *message)
+{
+    goipci_endpoint *endpoint = &server->endpoint;
+    const goipc_client_id id = connection->id;
+
+    goipci_lock_take(&endpoint->lock);
+    goipci_client_table_remove(&server->table, id);
+    goipci_list_remove(&server->clients, connection);
+    goipci_lock_give(&endpoint->lock);
+    atomic_fetch_sub(&server->client_count, 1);
+    if (is_breach(error) && goipc_session_is_encrypted(connection->session)) {
+        goipci_admission_client_failed(&server->admission);
+    }
+    if (error == GOIPC_ERROR_DISCONNECTED || error == GOIPC_ERROR_CLOSED) {
+        goipci_endpoint_log(endpoint, GOIPC_LOG_INFO, "client %llu of %s left",
+                            (unsigned long long)id, endpoint->address.text);
+    } else {
+        atomic_fetch_add_explicit(&endpoint->counters.failures, 1, memory_order_relaxed);
+        goipci_endpoint_fail(endpoint, GOIPC_LOG_WARNING, error, system_error,
+                             "lost client %llu of %s: %s", (unsigned long long)id,
+                             endpoint->address.text, goipc_error_text(error));
+    }
+    *message = goipci_status_message(GOIPC_STATUS_DISCONNECTED, error, id);
+    begin_to_leave(server, connection, error);
+    call_waiting(server);
+}
+
+/* The handshake is done. False when there is no slot for the client, now or any more. */
+static bool admit(goipc_server *server, goipci_connection *connection, goipc_message *message)
+{
+    goipci_endpoint *endpoint = &server->endpoint;
+    goipc_error error;
+
+    switch (goipci_admission_complete(&server->admission, server->clients.count,
+                                      slot_is_ending(server))) {
+    case GOIPCI_ADMIT:
+    case GOIPCI_ADMIT_FOR_OLDEST:
+        break;
+    case GOIPCI_WAIT:
+        connection->waits_for_slot = true;
+        return false;
+    case GOIPCI_REFUSE:
+        refuse(server, connection, GOIPC_ERROR_RESOURCES, 0);
+        return false;
+    }
+    connection->waits_for_slot = false;
+    goipci_lock_take(&endpoint->lock);
+    error = goipci_client_table_reserve(&server->table, endpoint->allocator);
+    if (error == GOIPC_ERROR_OK) {
+        goipci_list_remove(&server->handshaking, connection);
+        goipci_list_append(&server->clients, connection);
+    }
+    goipci_lock_give(&endpoint->lock);
+    if (error != GOIPC_ERROR_OK) {
+        refuse(server, connection, error, 0);
+        return false;
+    }
+    goipci_admission_client_came(&server->admission);
+    goipci_connection_open(connection, ++server->last_id);
+    goipci_lock_take(&endpoint->lock);
+    goipci_client_table_put(&server->table, connection->id, connection);
+    goipci_lock_give(&endpoint->lock);
+    atomic_fetch_add(&server->client_count, 1);
+    atomic_fetch_add_explicit(&endpoint->counters.connects, 1, memory_order_relaxed);
+    goipci_endpoint_log(endpoint, GOIPC_LOG_INFO, "client %llu of %s connected",
+                        (unsigned long long)connection->id, endpoint->address.text);
+    *message = goipci_status_message(GOIPC_STATUS_CONNECTED, GOIPC_ERROR_OK, connection->id);
+    return true;
+}
+
+/* --- what handshakes cost --------------------------------------------------------------------- */
+
+static bool is_limiting(const goipc_server *server)
+{
+    return goipci_admission_is_limiting(&server->admission, server->clients.count);
+}
+
+static uint64_t messages_in(goipc_server *server)
+{
+    return atomic_load_explicit(&server->endpoint.counters.messages_in, memory_order_relaxed);
+}
+
+static void pause_handshake(goipc_server *server, goipci_connection *connection)
+{
+    goipci_connection_pause(connection, true);
+    goipci_list_append(&server->paused, connection);
+}
+
+/* Called before the poller is asked, which may report that the peer has gone meanwhile. */
+static void resume_handshakes(goipc_server *server)
+{
+    while (server->paused.last != NULL) {
+        goipci_connection *connection = server->paused.last;
+        const int64_t now_ms = goipci_system_clock_ms();
+
+        if (!goipci_admission_is_due(&server->admission, server->clients.count, messages_in(server),
+                                     now_ms)) {
+            return;
+        }
+        goipci_list_remove(&server->paused, connection);
+        goipci_connection_pause(connection, false);
+        connection->may_use_curve = true;
+        make_ready(server, connection);
+        goipci_admission_resumed(&server->admission, messages_in(server), now_ms);
+    }
+}
+
+/* Says what this turn of a handshake may cost. */
+static void allow_work(goipc_server *server, goipci_connection *connection)
+{
+    goipci_handshake_set_work(connection->session,
+                              goipci_admission_step(&server->admission, server->clients.count,
+                                                    connection->peer_ended,
+                                                    connection->may_use_curve));
+    connection->may_use_curve = false;
+}
+
+/* --- accepting -------------------------------------------------------------------------------- */
+
+static void welcome(goipc_server *server, goipci_stream *stream)
+{
+    goipci_endpoint *endpoint = &server->endpoint;
+    goipci_connection *connection;
+    goipc_credentials credentials;
+    goipci_decision decision;
+    goipc_error error =
+        goipci_stream_check_peer(stream, &endpoint->options, endpoint->peers, &credentials);
+
+    if (error != GOIPC_ERROR_OK) {
+        stream->functions->close(stream);
+        count_refusal(server, error, 0,
+                      error == GOIPC_ERROR_CREDENTIALS ? "its user is not allowed"
+                                                       : "peer credentials are not available");
+        return;
+    }
+    decision = goipci_admission_begin(&server->admission, server->clients.count,
+                                      server->handshaking.count, slot_is_ending(server));
+    if (decision == GOIPCI_REFUSE) {
+        stream->functions->close(stream);
+        count_refusal(server, GOIPC_ERROR_RESOURCES, 0, "clients_max reached");
+        return;
+    }
+    if (decision == GOIPCI_ADMIT_FOR_OLDEST) {
+        refuse(server, server->handshaking.first, GOIPC_ERROR_RESOURCES, 0);
+    }
+    error = goipci_connection_new(endpoint, stream, &connection);
+    if (error != GOIPC_ERROR_OK) {
+        count_refusal(server, error, 0, goipc_error_text(error));
+        return;
+    }
+    connection->credentials = credentials;
+    connection->deadline_ms = goipci_deadline_after(endpoint->options.handshake_timeout_ms);
+    goipci_list_append(&server->handshaking, connection);
+}
+
+/* Leaves the listener alone for a while: there is nothing to accept with. */
+static void pause_accepting(goipc_server *server, int system_error)
+{
+    goipci_endpoint *endpoint = &server->endpoint;
+
+    count_refusal(server, GOIPC_ERROR_RESOURCES, system_error,
+                  "no descriptor is free, accepting again shortly");
+    server->accept_again_ms = goipci_deadline_after(ACCEPT_PAUSE_MS);
+    /* It cannot fail for a listener that is known; if it did, we would be back here at once. */
+    (void)!goipci_poller_watch_listener(endpoint->poller, server->listener, false, endpoint,
+                                        &server->listener_known);
+}
+
+static void accept_waiting(goipc_server *server)
+{
+    server->listener_ready = false;
+    for (int i = 0; i < ACCEPT_COUNT_MAX; i++) {
+        goipci_stream *stream;
+        int system_error;
+        const goipc_error error = goipci_listener_accept(server->listener, &stream, &system_error);
+
+        if (error == GOIPC_ERROR_OK) {
+            welcome(server, stream);
+        } else if (error == GOIPC_ERROR_RESOURCES || error == GOIPC_ERROR_MEMORY) {
+            count_refusal(server, error, system_error, goipc_error_text(error));
+        } else {
+            if (error != GOIPC_ERROR_WOULD_BLOCK) {
+                pause_accepting(server, system_error);
+            }
+            return;
+        }
+    }
+}
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+/* When something is to be done without anybody's input. */
+int64_t goipci_serve_deadline(const goipc_server *server)
+{
+    const goipci_list *leaving = &server->endpoint.leaving;
+    int64_t deadline_ms = server->accept_again_ms != 0 ? server->accept_again_ms : INT64_MAX;
+
+    /* All handshakes are given the same time, so the first is the first to end. */
+    if (server->handshaking.first != NULL && server->handshaking.first->deadline_ms < deadline_ms) {
+        deadline_ms = server->handshaking.first->deadline_ms;
+    }
+    if (leaving->first != NULL && leaving->first->deadline_ms < deadline_ms) {
+        deadline_ms = leaving->first->deadline_ms;
+    }
+    if (server->paused.first != NULL && server->admission.due_ms < deadline_ms) {
+        deadline_ms = server->admission.due_ms;
+    }
+    return deadline_ms;
+}
+
+static void expire(goipc_server *server)
+{
+    const goipci_list *leaving = &server->endpoint.leaving;
+    int count = 0;
+    int64_t now_ms;
+
+    if (goipci_serve_deadline(server) == INT64_MAX) {
+        return;
+    }
+    now_ms = goipci_system_clock_ms();
+    /* Those that are left over are due at once, but after the clients that are ready. */
+    while (server->handshaking.first != NULL && server->handshaking.first->deadline_ms <= now_ms &&
+           count++ < EXPIRE_COUNT_MAX) {
+        refuse(server, server->handshaking.first, GOIPC_ERROR_HANDSHAKE_TIMEOUT, 0);
+    }
+    while (leaving->first != NULL && leaving->first->deadline_ms <= now_ms &&
+           count++ < EXPIRE_COUNT_MAX) {
+        goipci_connection_destroy(leaving->first);
+    }
+    if (server->accept_again_ms != 0 && server->accept_again_ms <= now_ms) {
+        server->accept_again_ms = 0;
+        /* As in pause_accepting. */
+        (void)!goipci_poller_watch_listener(server->endpoint.poller, server->listener, true,
+                                            &server->endpoint, &server->listener_known);
+    }
+}
+
+/* Notes who is ready; nothing is freed here, since the poller's answer may name it again. */
+static void dispatch(goipc_server *server, const goipci_ready *ready, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        goipci_connection *connection = ready[i].context;
+
+        if (ready[i].context == &server->endpoint) {
+            server->listener_ready = true;
+            continue;
+        }
+        goipci_connection_notice(connection, ready[i].events);
+        make_ready(server, connection);
+    }
+}
+
+bool goipci_serve_is_ready(const goipc_server *server)
+{
+    return server->ready_clients.first != NULL || server->ready_others.first != NULL ||
+           server->listener_ready;
+}
+
+/* Waits until something is ready, or only looks when somebody is already; notes who, and sees to
+ * the clock. */
+goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
+{
+    goipci_ready ready[READY_COUNT];
+    size_t count;
+    goipc_error error;
+
+    resume_handshakes(server);
+    timeout_ms =
+        goipci_serve_is_ready(server)
+            ? 0
+            : goipci_timeout_min(timeout_ms, goipci_deadline_left(goipci_serve_deadline(server)));
+    /* A full answer may hide a client behind many others. The poller goes round: it does not name
+     * anybody twice before it has named all. */
+    for (int i = 0; i < POLL_COUNT_MAX; i++) {
+        error = goipci_endpoint_wait(&server->endpoint, timeout_ms, ready, READY_COUNT, &count);
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+        dispatch(server, ready, count);
+        if (count < READY_COUNT) {
+            break;
+        }
+        timeout_ms = 0;
+    }
+    expire(server);
+    goipci_schedule_polled(&server->schedule, server->ready_clients.count);
+    return GOIPC_ERROR_OK;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void keep_warm(goipc_server *server, goipci_connection *connection)
+{
+    /* The last one is the warmest; in the common case it is there already. */
+    if (server->warm.last == connection) {
+        return;
+    }
+    goipci_list_remove(&server->warm, connection);
+    goipci_list_append(&server->warm, connection);
+}
+
+/* Only at the start of a read: that is when nothing is lent any more. Idle connections keep no
+ * buffers, except the last few to be busy, and those that leave do not pile up. */
+void goipci_serve_tidy(goipc_server *server)
+{
+    while (server->warm.count > WARM_MAX) {
+        goipci_connection *coldest = server->warm.first;
+
+        goipci_list_remove(&server->warm, coldest);
+        goipci_connection_trim(coldest);
+    }
+    while (server->endpoint.leaving.count > LEAVING_MAX) {
+        goipci_connection_destroy(server->endpoint.leaving.first);
+    }
+}
+
+/* Why a client is lost: a failed sending half tells more than the end that it has brought about. */
+static goipc_error reason_of(goipci_connection *connection, goipc_error error)
+{
+    const goipc_error end = goipci_connection_end(connection);
+
+    return end != GOIPC_ERROR_OK ? end : error;
+}
+
+/* What a turn came to. */
+typedef enum progress {
+    PROGRESS_NONE,         /* nothing now */
+    PROGRESS_MORE,         /* nothing yet, but there may be more to read */
+    PROGRESS_MESSAGE,      /* a message was given */
+    PROGRESS_GONE,         /* the connection is leaving */
+    PROGRESS_LAST_MESSAGE, /* a message was given, and the connection is leaving */
+} progress;
+
+static progress take_turn(goipc_server *server, goipci_connection *connection,
+                          goipc_message *message)
+{
+    int system_error;
+    goipc_event event;
+    goipc_error error;
+
+    if (connection->waits_for_slot) {
+        return admit(server, connection, message) ? PROGRESS_MESSAGE : PROGRESS_GONE;
+    }
+    if (atomic_load(&connection->leave_requested)) {
+        lose(server, connection, GOIPC_ERROR_CLOSED, 0, message);
+        return PROGRESS_LAST_MESSAGE;
+    }
+    if (connection->phase == GOIPCI_PHASE_HANDSHAKE) {
+        allow_work(server, connection);
+    }
+    error = goipci_connection_next_event(connection, &event, &system_error);
+    if (error != GOIPC_ERROR_OK) {
+        if (connection->phase == GOIPCI_PHASE_OPEN) {
+            lose(server, connection, reason_of(connection, error), system_error, message);
+            return PROGRESS_LAST_MESSAGE;
+        }
+        refuse(server, connection, error, system_error);
+        return PROGRESS_GONE;
+    }
+    switch (event.type) {
+    case GOIPC_EVENT_NEED_INPUT:
+        return connection->readable ? PROGRESS_MORE : PROGRESS_NONE;
+    case GOIPC_EVENT_CONTROL:
+        return PROGRESS_MORE;
+    case GOIPC_EVENT_CONNECTED:
+        return admit(server, connection, message) ? PROGRESS_MESSAGE : PROGRESS_GONE;
+    case GOIPC_EVENT_MESSAGE:
+        goipci_endpoint_give_message(&server->endpoint, &event, connection->id, message);
+        return PROGRESS_MESSAGE;
+    case GOIPC_EVENT_CLOSED:
+        lose(server, connection, reason_of(connection, GOIPC_ERROR_DISCONNECTED), 0, message);
+        return PROGRESS_LAST_MESSAGE;
+    }
+    return PROGRESS_NONE;
+}
+
+static bool has_more(const goipci_connection *connection)
+{
+    return connection->readable || goipci_session_has_event(connection->session);
+}
+
+/* Gives the first client in the queue its turn: up to `capacity` messages. */
+static size_t serve_client(goipc_server *server, goipc_message *messages, size_t capacity)
+{
+    goipci_connection *connection = server->ready_clients.first;
+    size_t count = 0;
+    progress result;
+
+    goipci_list_remove(&server->ready_clients, connection);
+    goipci_schedule_served_client(&server->schedule);
+    keep_warm(server, connection);
+    capacity = capacity < BATCH_TURN_MAX ? capacity : BATCH_TURN_MAX;
+    do {
+        result = take_turn(server, connection, &messages[count]);
+        count += result == PROGRESS_MESSAGE || result == PROGRESS_LAST_MESSAGE ? 1 : 0;
+        /* What was given lies in the input buffer, which the next read from the stream may move. */
+    } while (result == PROGRESS_MESSAGE && count < capacity &&
+             goipci_session_has_event(connection->session));
+    if (result == PROGRESS_MORE || (result == PROGRESS_MESSAGE && has_more(connection))) {
+        make_ready(server, connection);
+    }
+    return count;
+}
+
+/* A turn of whoever is first of the others: one step of a handshake, which may make a client of it,
+ * or one of leaving. */
+static size_t serve_connection(goipc_server *server, goipc_message *message)
+{
+    goipci_connection *connection = server->ready_others.first;
+    progress result;
+
+    goipci_list_remove(&server->ready_others, connection);
+    if (connection->phase >= GOIPCI_PHASE_FLUSHING) {
+        if (goipci_connection_linger(connection, goipci_system_clock_ms())) {
+            goipci_connection_destroy(connection);
+        }
+        return 0;
+    }
+    result = take_turn(server, connection, message);
+    if (result == PROGRESS_MESSAGE) {
+        keep_warm(server, connection);
+    }
+    if (connection->phase == GOIPCI_PHASE_HANDSHAKE &&
+        goipci_handshake_awaits_work(connection->session)) {
+        if (is_limiting(server)) {
+            pause_handshake(server, connection);
+            return 0;
+        }
+        result = PROGRESS_MORE;
+    }
+    if (result == PROGRESS_MORE || (result == PROGRESS_MESSAGE && has_more(connection))) {
+        make_ready(server, connection);
+    }
+    return result == PROGRESS_MESSAGE ? 1 : 0;
+}
+
+/* One turn of the listener or of a connection that is not a client. */
+static size_t serve_other(goipc_server *server, goipci_turn turn, goipc_message *message)
+{
+    size_t count = 0;
+
+    if (turn == GOIPCI_TURN_LISTENER) {
+        accept_waiting(server);
+    } else {
+        count = serve_connection(server, message);
+    }
+    goipci_schedule_served_other(&server->schedule, turn, server->ready_others.count,
+                                 goipci_system_clock_ms());
+    return count;
+}
+
+static goipci_turn next_turn(const goipc_server *server)
+{
+    const goipci_waiting waiting = {server->ready_clients.count, server->ready_others.count,
+                                    server->listener_ready};
+    const bool timed = goipci_schedule_needs_time(&server->schedule, waiting);
+
+    return goipci_schedule_next(&server->schedule, waiting, timed ? goipci_system_clock_ms() : 0);
+}
+
+/* What can be had before the next look at the poller. After the first message only the round goes
+ * on that has begun: no connection is served twice in one read, since reading more may move what it
+ * gave. */
+size_t goipci_serve_gather(goipc_server *server, goipc_message *messages, size_t capacity)
+{
+    const goipci_turn turn = next_turn(server);
+    size_t round_left = server->ready_clients.count;
+    size_t count = 0;
+
+    if (turn != GOIPCI_TURN_CLIENTS) {
+        return serve_other(server, turn, messages);
+    }
+    while (count < capacity && server->ready_clients.first != NULL &&
+           goipci_schedule_may_serve(&server->schedule)) {
+        if (round_left == 0) {
+            if (count > 0) {
+                break;
+            }
+            round_left = server->ready_clients.count;
+        }
+        round_left--;
+        count += serve_client(server, messages + count, capacity - count);
+    }
+    return count;
+}
