@@ -89,10 +89,10 @@ async function attempt({ path, settings, connection, random, seed, signal }, lim
   const checked = !WINDOWS && settings.peers === 'same-user';
   let socket;
   try {
-    if (checked) await checkOwner(path);
+    if (checked) checkOwner(path);
     signal?.throwIfAborted();
     socket = await dialSocket(path, limitMs);
-    if (checked) await checkOwnerAgain(path);
+    if (checked) checkOwnerAgain(path); // nothing of the socket is read between here and the link
   } catch (error) {
     socket?.destroy();
     throw systemError(path, error);

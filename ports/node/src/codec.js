@@ -12,6 +12,7 @@ const LENGTH_SIZE = 4;
 const PLAIN_OVERHEAD = 4;
 const SEALED_OVERHEAD = 32;
 
+const COPY_SIZE_MAX = 16384; // bytes of data from which a frame is written in parts, not copied together
 const EMPTY = Buffer.alloc(0);
 const PART_SIZE_FIRST = 65536; // bytes: the first memory for a body of which only a part is here
 
@@ -52,13 +53,15 @@ function checkMessage(type, size, limit, sealed) {
   }
 }
 
-/** A plain frame in memory of its own. `data` is a Uint8Array. */
+/** The parts of a plain frame; the last part of a large one is `data` itself. `data` is a Uint8Array. */
 function plainFrame(type, data) {
-  const frame = Buffer.allocUnsafe(LENGTH_SIZE + PLAIN_OVERHEAD + data.length);
-  frame.writeUInt32BE(PLAIN_OVERHEAD + data.length, 0);
-  frame.writeUInt32BE(type, LENGTH_SIZE);
-  frame.set(data, LENGTH_SIZE + PLAIN_OVERHEAD);
-  return frame;
+  const inOne = data.length < COPY_SIZE_MAX;
+  const head = Buffer.allocUnsafe(LENGTH_SIZE + PLAIN_OVERHEAD + (inOne ? data.length : 0));
+  head.writeUInt32BE(PLAIN_OVERHEAD + data.length, 0);
+  head.writeUInt32BE(type, LENGTH_SIZE);
+  if (!inOne) return [head, data];
+  head.set(data, LENGTH_SIZE + PLAIN_OVERHEAD);
+  return [head];
 }
 
 /** The message in a plain body or in an opened one. `data` is a view of the same memory. */
@@ -130,6 +133,7 @@ class Input {
 }
 
 module.exports = {
+  COPY_SIZE_MAX,
   MESSAGE_SIZE_DEFAULT,
   MESSAGE_SIZE_FLOOR,
   TYPE_MAX,

@@ -3,6 +3,7 @@
 'use strict';
 
 const { createCipheriv, createDecipheriv, createECDH, createHash, randomBytes } = require('node:crypto');
+const { COPY_SIZE_MAX, u32 } = require('./codec');
 const { AuthError, KeyError, OtherError } = require('./errors');
 
 const CURVE = 'secp384r1';
@@ -112,19 +113,33 @@ class CounterNonces {
   }
 }
 
-/** A sealed frame of u32(head) and data, in memory of its own. `head` is a type, or the limit in LIMIT. */
+/** The parts of a sealed frame of u32(head) and data. `head` is a type, or the limit in LIMIT. */
 function sealFrame(key, nonce, head, data) {
   const cipher = createCipheriv(CIPHER, key, nonce);
+  return data.length < COPY_SIZE_MAX ? sealSmall(cipher, nonce, head, data) : sealLarge(cipher, nonce, head, data);
+}
+
+function sealSmall(cipher, nonce, head, data) {
   const frame = Buffer.allocUnsafe(4 + NONCE_SIZE + 4 + data.length + TAG_SIZE);
+  const text = frame.subarray(4 + NONCE_SIZE, frame.length - TAG_SIZE);
+  text.writeUInt32BE(head, 0);
+  text.set(data, 4);
+  text.set(cipher.update(text));
+  cipher.final();
   frame.writeUInt32BE(frame.length - 4, 0);
   frame.set(nonce, 4);
-  frame.writeUInt32BE(head, 4 + NONCE_SIZE);
-  frame.set(data, 8 + NONCE_SIZE);
-  const text = frame.subarray(4 + NONCE_SIZE, frame.length - TAG_SIZE);
-  frame.set(cipher.update(text), 4 + NONCE_SIZE);
-  cipher.final();
   frame.set(cipher.getAuthTag(), frame.length - TAG_SIZE);
-  return frame;
+  return [frame];
+}
+
+function sealLarge(cipher, nonce, head, data) {
+  const start = Buffer.allocUnsafe(4 + NONCE_SIZE + 4);
+  start.writeUInt32BE(NONCE_SIZE + 4 + data.length + TAG_SIZE, 0);
+  start.set(nonce, 4);
+  start.set(cipher.update(u32(head)), 4 + NONCE_SIZE);
+  const text = cipher.update(data);
+  cipher.final();
+  return [start, text, cipher.getAuthTag()];
 }
 
 /** The text of a sealed body; AuthError when the tag does not fit. `body` has 28 bytes or more. */

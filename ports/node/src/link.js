@@ -5,7 +5,7 @@
 const { ClosedError, TimeoutError } = require('./errors');
 
 const BATCH_SIZE = 65536; // bytes of small frames that go into one write
-const SMALL_SIZE = 4096; // bytes of a frame from which copying it into a batch costs more than a write
+const PARTS_MAX = 1024; // of one write
 const TURN_SIZE = 65536; // bytes sent in one turn of the event loop after which send() waits for the next
 
 /**
@@ -74,8 +74,7 @@ class Link {
       this.#handle(this.#session.fail(error));
       throw notConnected(error);
     }
-    this.#enqueue(frame);
-    this.#fresh += frame.length;
+    for (const part of frame) this.#enqueue(part);
     if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(() => this.#flush()); // after this turn's reading: what is sent in one turn is one write
@@ -182,38 +181,39 @@ class Link {
   #enqueue(bytes) {
     this.#queue.push(bytes);
     this.#queued += bytes.length;
+    this.#fresh += bytes.length;
   }
 
   #flush() {
     this.#flushing = false;
     this.#fresh = 0;
-    while (!this.#writing && this.#queue.length > 0) this.#write(this.#nextBatch());
+    while (!this.#writing && this.#queue.length > 0) this.#writeBatch();
     this.#settle();
   }
 
-  #nextBatch() {
+  // Small parts are copied together, large ones are gathered by the system: one write either way.
+  #writeBatch() {
     let count = 0;
     let size = 0;
-    while (count < this.#queue.length && size < BATCH_SIZE && this.#queue[count].length < SMALL_SIZE) {
+    while (count < this.#queue.length && count < PARTS_MAX && size < BATCH_SIZE) {
       size += this.#queue[count].length;
       count += 1;
     }
-    if (count <= 1) return this.#queue.shift();
-    return Buffer.concat(this.#queue.splice(0, count), size);
-  }
-
-  // Writable.write() would destroy the socket when writing fails, and with it what has arrived and was
-  // not read (CL-006). The method beneath it, which streams implement, leaves the decision to us.
-  #write(bytes) {
+    const parts = this.#queue.splice(0, count);
     let returned = false;
-    this.#writing = true;
-    this.#socket._write(bytes, 'buffer', (error) => {
+    const done = (error) => {
       this.#writing = false;
-      this.#queued -= bytes.length;
+      this.#queued -= size;
       if (error) this.#writeFailed();
       else if (this.#state === 'closed') this.#socket.destroy(); // the refusal is out
       else if (returned) this.#flush();
-    });
+    };
+    this.#writing = true;
+    // Writable.write() would destroy the socket when writing fails, and with it what has arrived and was
+    // not read (CL-006). The methods beneath it, which streams implement, leave the decision to us.
+    if (parts.length === 1) this.#socket._write(parts[0], 'buffer', done);
+    else if (size < 2 * BATCH_SIZE) this.#socket._write(Buffer.concat(parts, size), 'buffer', done);
+    else this.#socket._writev(parts.map(partOf), done);
     returned = true;
   }
 
@@ -293,6 +293,10 @@ class Link {
     clearTimeout(this.#timer);
     this.#owner.released(this.#unsent);
   }
+}
+
+function partOf(chunk) {
+  return { chunk, encoding: 'buffer' };
 }
 
 function notConnected(cause) {

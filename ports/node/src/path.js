@@ -2,7 +2,7 @@
 // From a name to the path or pipe of its endpoint, and who owns it (Section 5).
 'use strict';
 
-const fs = require('node:fs/promises');
+const fs = require('node:fs');
 const { EndpointError, OtherError } = require('./errors');
 
 const WINDOWS = process.platform === 'win32';
@@ -38,9 +38,9 @@ function endpointPath(name, directory) {
  * user or the superuser. Node cannot ask a socket which user is at its other end. Ask before connecting
  * and after: what stands there in a directory like /tmp can be exchanged only by its owner.
  */
-async function checkOwner(path) {
+function checkOwner(path) {
   const mine = process.geteuid();
-  for (const owner of [(await fs.lstat(path)).uid, (await fs.stat(path)).uid]) {
+  for (const owner of [fs.lstatSync(path).uid, fs.statSync(path).uid]) {
     if (owner !== mine && owner !== 0) {
       throw new OtherError(
         `The socket ${path} belongs to user ${owner}, not to ${mine}. Use a directory of your own, or set peers: 'any'.`,
@@ -50,9 +50,9 @@ async function checkOwner(path) {
 }
 
 /** checkOwner() once connected. A server may have removed its socket by then. */
-async function checkOwnerAgain(path) {
+function checkOwnerAgain(path) {
   try {
-    await checkOwner(path);
+    checkOwner(path);
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
   }

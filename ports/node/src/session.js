@@ -126,7 +126,10 @@ class Session {
     }
   }
 
-  /** The frame of a message that check() has let pass. The frame is a copy. */
+  /**
+   * The frame of a message that check() has let pass, in parts to be written one after the other. The
+   * last part of a large one may be `data` itself.
+   */
   frame(type, data) {
     return this.sealed ? this.#seal(type, data) : codec.plainFrame(type, data);
   }
@@ -177,7 +180,7 @@ class Session {
 
   #clientKey(peer) {
     this.#agree(peer);
-    this.#send(this.#seal(this.receiveLimit, NOTHING));
+    this.#send(...this.#seal(this.receiveLimit, NOTHING));
     this.#await(REPLY_SIZE, this.#limitReply);
   }
 
