@@ -15,10 +15,11 @@ const FIRST_WAIT_MS = 5;
 const PROBE_MS = 1000; // EP-012
 const ALIVE_MS = 100; // EP-022
 const TIMER_MAX_MS = 0x7fffffff;
-const RETRIED = ['ENOENT', 'ECONNREFUSED', 'EAGAIN', 'EBUSY']; // CN-011
+const RETRIED = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EAGAIN', 'EBUSY']; // CN-011
 const TROUBLE = {
   ENOENT: 'no server has made it. Start the server, or check the name and the directory',
   ECONNREFUSED: 'no server listens there any more. Start the server',
+  ECONNRESET: 'the server ended while we connected. Start the server',
   EAGAIN: 'the server is busy. Try again later',
   EBUSY: 'the server is busy. Try again later',
   EACCES: 'this user may not connect. Run as the user of the server, or let the server set socketMode',
