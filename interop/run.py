@@ -29,8 +29,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from goipc_conformance.adapter.level1 import Adapter, Control, error_of
 from goipc_conformance.adapter.process import StartError
-from goipc_conformance.adapter.rung1 import Adapter, Control, error_of
 from goipc_conformance.adapter.subject import AdapterError, Died, Hung, Unsupported
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -268,7 +268,7 @@ class Pair:
         for role in ("server", "client"):
             self.sides.append(Side(getattr(self.session, role), role))
         for side in self.sides:
-            side.adapter.greet()
+            side.adapter.say_hello()
 
     def serve(self, name: str, echo: bool = False) -> None:
         self.server.must(

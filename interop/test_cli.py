@@ -46,7 +46,7 @@ def name():
 def side(upstream, role):
     one = run.Side(upstream, role)
     try:
-        one.adapter.greet()
+        one.adapter.say_hello()
         yield one
     finally:
         one.adapter.end(graceful=False)

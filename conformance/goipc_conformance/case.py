@@ -38,7 +38,7 @@ class Case:
     also: tuple[str, ...] = ()
     level: str = "must"
     roles: tuple[str, ...] = BOTH
-    rung: int = 0
+    adapter_level: int = 0
     needs: tuple[str, ...] = ()
     params: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     when: Callable[..., bool] | None = None

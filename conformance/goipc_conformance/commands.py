@@ -122,10 +122,10 @@ def project_command(options: argparse.Namespace) -> int:
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--server", metavar="CMD", help="rung 0: an echo server; placeholders {name} {path} {encryption} {max}"
+        "--server", metavar="CMD", help="level 0: an echo server; placeholders {name} {path} {encryption} {max}"
     )
-    parser.add_argument("--client", metavar="CMD", help="rung 0: an echo client")
-    parser.add_argument("--plain", action="store_true", help="rung 0: the programs know no encryption")
+    parser.add_argument("--client", metavar="CMD", help="level 0: an echo client")
+    parser.add_argument("--plain", action="store_true", help="level 0: the programs know no encryption")
     parser.add_argument(
         "--timeout-scale",
         type=float,
@@ -243,7 +243,7 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
     target = choose.target_from(options.words, options.server, options.client, options.plain)
     scale = PATIENCE / TIMEOUT if target.attach is not None else options.timeout_scale
     timeout = TIMEOUT * scale
-    sample = choose.greet(target, choose.start_patience(timeout))
+    sample = choose.say_hello(target, choose.start_patience(timeout))
     if options.isolate == "connection" and sample.isolation != "connection":
         raise Usage('--isolate connection is for an adapter that says "isolation": "connection" in hello')
     settings = Settings(
@@ -450,7 +450,8 @@ def list_command(options: argparse.Namespace) -> int:
                         "role": i.role,
                         "title": i.case.title,
                         "level": i.case.level,
-                        "rung": i.case.rung,
+                        "adapter_level": i.case.adapter_level,
+                        "rung": i.case.adapter_level,  # its earlier name
                         "reqs": list(i.case.reqs),
                         "tags": list(i.case.tags),
                         "params": i.params,
@@ -470,7 +471,8 @@ def list_command(options: argparse.Namespace) -> int:
             counted[instance.case.id] = counted.get(instance.case.id, 0) + 1
         for case_id, count in counted.items():
             case = REGISTRY[case_id]
-            print(f"{case_id:36} {'+'.join(case.roles):14} rung {case.rung} {case.level:6} x{count:<3} {case.title}")
+            asked = f"{'+'.join(case.roles):14} adapter level {case.adapter_level} {case.level:6}"
+            print(f"{case_id:36} {asked} x{count:<3} {case.title}")
         print(f"{len(counted)} cases, {len(instances)} with parameters and roles")
     return 0
 
@@ -493,7 +495,7 @@ def explain_command(options: argparse.Namespace) -> int:
     if case.hint:
         print(f"hint     {case.hint}")
     print(
-        f"roles    {', '.join(case.roles)}; adapter rung {case.rung} or higher"
+        f"roles    {', '.join(case.roles)}; adapter level {case.adapter_level} or higher"
         + (f"; needs {', '.join(case.needs)}" if case.needs else "")
     )
     print(f"level    {case.level}; tags {', '.join(case.tags) or 'none'}")

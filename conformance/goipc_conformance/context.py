@@ -15,9 +15,9 @@ from typing import Any
 
 from . import codec, resources
 from .adapter.choose import start_patience
+from .adapter.level0 import EchoProgram
+from .adapter.level1 import error_class
 from .adapter.process import Exit
-from .adapter.rung0 import EchoProgram
-from .adapter.rung1 import error_class
 from .adapter.subject import ConnectConfig, Died, Hung, Pending, ServeConfig, Subject, Unsupported
 from .case import Instance
 from .peer import SENTINEL_TYPE, ClientPeer, Malformed, Peer, Refused, Secrets, ServerPeer
@@ -37,7 +37,7 @@ class Verdictless(Exception):
 
 
 class NotReady(Exception):
-    """A server of rung 0 that never accepted a connection, or a client that never came."""
+    """A server of level 0 that never accepted a connection, or a client that never came."""
 
 
 class Context:
@@ -92,7 +92,7 @@ class Context:
 
     @property
     def control(self) -> bool:
-        return self.subject.rung >= 1
+        return self.subject.level >= 1
 
     def payload(self, size: int, salt: object = 0) -> bytes:
         """Bytes that no other message of the run has, the same in every run with this seed."""
@@ -395,7 +395,7 @@ class Context:
         return peer.frame_of(message_type, data)
 
     def must_have_delivered(self, messages: list[tuple[int, bytes]]) -> None:
-        """On rung 1: these messages, sent before, have to have reached the application."""
+        """On level 1: these messages, sent before, have to have reached the application."""
         if not self.control:
             return
         for message_type, data in messages:

@@ -18,7 +18,7 @@ def explain(case: Case) -> list[str]:
         "|--|--|",
         f"| asked of | {' and '.join(case.roles)} |",
         f"| level | {case.level.upper()} |",
-        f"| adapter | rung {case.rung} or higher |",
+        f"| adapter | level {case.adapter_level} or higher |",
     ]
     if case.needs:
         lines.append(f"| needs | {', '.join(case.needs)} |")

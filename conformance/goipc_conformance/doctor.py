@@ -12,8 +12,8 @@ from typing import Any
 
 from . import codec, data_files
 from .adapter import choose
+from .adapter.level1 import Adapter, ServeRefused
 from .adapter.process import StartError
-from .adapter.rung1 import Adapter, ServeRefused
 from .adapter.subject import AdapterError, ConnectConfig, Died, Hung, ServeConfig, Unsupported
 from .case import Case, Instance
 from .context import Context, RefusedPeer
@@ -77,7 +77,7 @@ class Doctor:
     def fresh(self) -> Adapter:
         adapter = Adapter(self.words, self.timeout)
         self.adapter = adapter
-        self.hello = adapter.greet()
+        self.hello = adapter.say_hello()
         return adapter
 
     def encryption(self) -> str:
@@ -294,7 +294,7 @@ def command(options: argparse.Namespace) -> int:
     target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = 5.0 * options.timeout_scale
     if not target.words:
-        choose.greet(target, timeout)
+        choose.say_hello(target, timeout)
         print("ok   the echo program starts and is ready")
         print("1 passed, 0 failed, 0 skipped")
         return 0
@@ -316,7 +316,7 @@ def command(options: argparse.Namespace) -> int:
             totals["failed"] += 1
             print(f"FAIL {name}\n     found: {error}\n     mend:  see docs/harness-protocol.md")
             if not totals["passed"]:
-                break  # it does not even greet: the rest would say the same
+                break  # it does not even answer hello: the rest would say the same
         else:
             totals["passed"] += 1
             print(f"ok   {name}")

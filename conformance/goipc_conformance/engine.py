@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import codec
+from .adapter.level1 import ServeRefused
 from .adapter.process import StartError
-from .adapter.rung1 import ServeRefused
 from .adapter.subject import AdapterError, Died, Hung, Identity, Subject, Unsupported
 from .case import Instance
 from .context import MAXIMUM, Context, NotReady, RefusedPeer, Verdictless
@@ -66,7 +66,7 @@ class Settings:
 
 class Engine:
     def __init__(self, make_subject: Callable[..., Subject], settings: Settings, sample: Subject):
-        """`sample` is a subject that has been greeted: its roles and capabilities are those of all."""
+        """`sample` is a subject that has answered hello: its roles and capabilities are those of all."""
         self._make_subject = make_subject
         self._settings = settings
         self._sample = sample
@@ -128,7 +128,7 @@ class Engine:
         needs one of its own."""
         return (
             self._settings.isolation == "connection"
-            and self._sample.rung == 1
+            and self._sample.level == 1
             and instance.case.area not in ("api", "res", "close", "end")
         )
 
@@ -168,8 +168,8 @@ class Engine:
         case, sample = instance.case, self._sample
         if instance.role not in sample.roles:
             return Verdict.SKIP, f"the adapter has no {instance.role} role"
-        if case.rung > sample.rung:
-            return Verdict.SKIP, f"needs an adapter of rung {case.rung}"
+        if case.adapter_level > sample.level:
+            return Verdict.SKIP, f"needs an adapter of level {case.adapter_level}"
         needed = list(case.needs)
         encryption = instance.params.get("enc")
         if encryption is not None:
@@ -288,7 +288,7 @@ class Engine:
         elif isinstance(error, (Malformed, codec.CodecError)):
             context.see("malformed", str(error))
         elif isinstance(error, Refused):
-            context.see(f"reply:{error.reply}", f"the client replied {error.reply} to the greeting")
+            context.see(f"reply:{error.reply}", f"the client replied {error.reply} to HELLO")
         elif isinstance(error, RefusedPeer):
             context.see("refused-new-peer", str(error))
         elif isinstance(error, ServeRefused):
@@ -313,7 +313,7 @@ class Engine:
         suspicious = any(word not in ("conforms", "ignored") for word in context.words)
         failed_service = "refused-new-peer" in context.words or "wedged" in context.words
         exit_ = context.subject.exited(1.0 if failed_service else 0.0)
-        if exit_ is None and suspicious and context.role == "client" and context.subject.rung == 0:
+        if exit_ is None and suspicious and context.role == "client" and context.subject.level == 0:
             exit_ = context.subject.exited(0.2)
         if exit_ is not None:
             context.see("crashed", exit_.describe)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The way of a new port from nothing to everything: one rung at a time, and always the next thing to do."""
+"""The way of a new port from nothing to everything: one step at a time, and always the next thing to do."""
 
 import argparse
 import dataclasses
@@ -9,7 +9,7 @@ from .case import Instance
 
 
 @dataclasses.dataclass(frozen=True)
-class Rung:
+class Step:
     name: str
     belongs: Callable[[Instance], bool]
     next_thing: str
@@ -21,7 +21,7 @@ def _plain_echo(instance: Instance) -> bool:
     )
 
 
-def _greets(instance: Instance) -> bool:
+def _handshakes(instance: Instance) -> bool:
     return instance.case.area in ("hs", "key") and instance.params.get("enc", "on") == "on" and instance.case.positive
 
 
@@ -29,30 +29,30 @@ def _sealed(instance: Instance) -> bool:
     return instance.params.get("enc") == "on" and instance.case.positive
 
 
-RUNGS = (
-    Rung(
+STEPS = (
+    Step(
         "codec",
         lambda i: i.case.area == "codec",
         "encode and decode frames, and derive the key from X without its leading zero bytes (no socket needed yet)",
     ),
-    Rung(
+    Step(
         "plain echo",
         _plain_echo,
         "listen at or connect to /tmp/NAME.sock, the plain handshake messages, and frames in any number of pieces",
     ),
-    Rung("handshake", _greets, "the two public keys, the key derivation and the sealed limit"),
-    Rung("sealed frames", _sealed, "AES-256-GCM around every frame, a nonce that never repeats"),
-    Rung(
+    Step("handshake", _handshakes, "the two public keys, the key derivation and the sealed limit"),
+    Step("sealed frames", _sealed, "AES-256-GCM around every frame, a nonce that never repeats"),
+    Step(
         "limits and application",
         lambda i: i.case.area in ("limit", "type", "api", "end"),
         "limits on what is sent and received, names, and what the application is told",
     ),
-    Rung(
+    Step(
         "hostile peers",
         lambda i: bool({"dos", "security"} & set(i.case.tags)),
         "refuse what cannot be, close that one connection, and go on serving",
     ),
-    Rung("everything", lambda i: True, "the rest: order, closing, reconnecting"),
+    Step("everything", lambda i: True, "the rest: order, closing, reconnecting"),
 )
 
 
@@ -62,9 +62,9 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
 
     left, totals, code = list(instances), {"passed": 0, "failed": 0, "skipped": 0}, 0
     asked_any = False
-    for number, rung in enumerate(RUNGS, 1):
-        mine = [instance for instance in left if rung.belongs(instance)]
-        left = [instance for instance in left if not rung.belongs(instance)]
+    for number, step in enumerate(STEPS, 1):
+        mine = [instance for instance in left if step.belongs(instance)]
+        left = [instance for instance in left if not step.belongs(instance)]
         if not mine:
             continue
         run = commands.perform(options, mine)
@@ -73,7 +73,7 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
         asked = run.totals["passed"] + run.totals["failed"]
         asked_any = asked_any or asked > 0
         print(
-            f"rung {number} of {len(RUNGS)}, {rung.name}: "
+            f"step {number} of {len(STEPS)}, {step.name}: "
             + (totals_line(run.totals) if asked else f"not asked ({run.totals['skipped']} skipped)")
         )
         if run.exit_code in (1, 3, 130):
@@ -83,9 +83,9 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
                 break
             failed = [result for result in run.results if result.verdict.counts_as == "failed"]
             result = failed[0]
-            print(f"\nThe first of {len(failed)} on this rung:\n{result.verdict.value} {result.key}")
+            print(f"\nThe first of {len(failed)} of this step:\n{result.verdict.value} {result.key}")
             print("\n".join(text.failure_lines(result, text.again(result, run), options.verbose)))
-            print(f"\nNext: {rung.next_thing}.")
+            print(f"\nNext: {step.next_thing}.")
             break
     else:
         code = 0 if asked_any else 2

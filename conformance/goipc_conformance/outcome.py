@@ -6,7 +6,7 @@ import enum
 # An outcome is one word or several joined by "+", in the order of this list, whatever was seen first.
 WORDS = {
     "conforms": "everything the case asks for happened",
-    "reply:N": "the client answered the greeting with this byte",
+    "reply:N": "the client answered HELLO with this byte",
     "closed": "the connection was ended (end of file, reset and broken pipe are one outcome)",
     "ignored": "the input had no effect and the connection still works",
     "refused": "the application was told of a failure, but the connection was left open",

@@ -18,7 +18,7 @@ class Malformed(Exception):
 
 
 class Refused(Exception):
-    """The client under test answered our greeting with something other than 0."""
+    """The client under test answered our HELLO with something other than 0."""
 
     def __init__(self, reply: int):
         super().__init__(f"reply {reply}")
@@ -147,51 +147,51 @@ class ClientPeer(Peer):
 
     role = "client"
 
-    def read_greeting(self) -> tuple[int, int]:
-        greeting = self.wire.receive(codec.GREETING_SIZE, "greeting")
-        return greeting[0], greeting[1]
+    def read_hello(self) -> tuple[int, int]:
+        hello = self.wire.receive(codec.HELLO_SIZE, "HELLO")
+        return hello[0], hello[1]
 
-    def check_greeting(self) -> None:
-        version, flag = self.read_greeting()
+    def check_hello(self) -> None:
+        version, flag = self.read_hello()
         if version != codec.PROTOCOL_VERSION:
-            raise Malformed(f"the greeting's version is {version}, not {codec.PROTOCOL_VERSION}")
+            raise Malformed(f"HELLO's version is {version}, not {codec.PROTOCOL_VERSION}")
         if flag not in (codec.PLAIN, codec.ENCRYPTED):
-            raise Malformed(f"the greeting's encryption flag is {flag}")
+            raise Malformed(f"HELLO's encryption flag is {flag}")
         if bool(flag) != self.encrypted:
-            raise Malformed(f"the greeting says encryption {flag}, the configuration asks for {int(self.encrypted)}")
+            raise Malformed(f"HELLO says encryption {flag}, the configuration asks for {int(self.encrypted)}")
 
-    def send_reply(self, reply: int = codec.REPLY_OK) -> None:
-        self.raw(bytes([reply]), f"reply {reply}")
+    def send_hello_reply(self, reply: int = codec.REPLY_OK) -> None:
+        self.raw(bytes([reply]), f"HELLO_REPLY {reply}")
 
     def read_key(self) -> None:
-        self.use_peer_public(self.wire.receive(codec.PUBLIC_KEY_SIZE, "server key"))
+        self.use_peer_public(self.wire.receive(codec.PUBLIC_KEY_SIZE, "SERVER_KEY"))
 
     def send_key(self, public: bytes | None = None, cuts: Cuts | None = None) -> None:
-        self.raw(self.make_private().public if public is None else public, "client key", cuts)
+        self.raw(self.make_private().public if public is None else public, "CLIENT_KEY", cuts)
 
     def read_limit(self) -> None:
-        size = codec.read_u32(self.wire.receive(codec.LENGTH_SIZE, "limit length"))
+        size = codec.read_u32(self.wire.receive(codec.LENGTH_SIZE, "LIMIT length"))
         wanted = 4 + (codec.SEAL_SIZE if self.encrypted else 0)
         if size != wanted:
-            raise Malformed(f"the limit frame has length {size}, not {wanted}")
-        self.limit = codec.read_u32(self.open_body(self.wire.receive(size, "limit body")))
+            raise Malformed(f"LIMIT has length {size}, not {wanted}")
+        self.limit = codec.read_u32(self.open_body(self.wire.receive(size, "LIMIT body")))
 
-    def send_final(self, value: int = 0) -> None:
-        self.raw(bytes([value]), f"final reply {value}")
+    def send_limit_reply(self, value: int = 0) -> None:
+        self.raw(bytes([value]), f"LIMIT_REPLY {value}")
         self.handshaken = True
 
     def handshake(
-        self, *, cuts: Cuts | None = None, zeros: int | None = None, final: int = 0, until: str = ""
+        self, *, cuts: Cuts | None = None, zeros: int | None = None, limit_reply: int = 0, until: str = ""
     ) -> "ClientPeer":
         """Runs the whole handshake, or up to the named step (exclusive)."""
-        steps = [("greeting", self.check_greeting), ("reply", self.send_reply)]
+        steps = [("hello", self.check_hello), ("hello-reply", self.send_hello_reply)]
         if self.encrypted:
             steps += [
                 ("server-key", self.read_key),
                 ("client-key", lambda: self._send_chosen_key(zeros, cuts)),
                 ("derive", self.derive),
             ]
-        steps += [("limit", self.read_limit), ("final", lambda: self.send_final(final))]
+        steps += [("limit", self.read_limit), ("limit-reply", lambda: self.send_limit_reply(limit_reply))]
         for name, step in steps:
             if name == until:
                 return self
@@ -211,52 +211,49 @@ class ServerPeer(Peer):
 
     role = "server"
 
-    def send_greeting(
+    def send_hello(
         self, version: int = codec.PROTOCOL_VERSION, flag: int | None = None, cuts: Cuts | None = None
     ) -> None:
         flag = int(self.encrypted) if flag is None else flag
-        self.raw(bytes([version, flag]), f"greeting version={version} encryption={flag}", cuts)
+        self.raw(bytes([version, flag]), f"HELLO version={version} encryption={flag}", cuts)
 
-    def read_reply(self) -> int:
-        return self.wire.receive(1, "reply")[0]
+    def read_hello_reply(self) -> int:
+        return self.wire.receive(1, "HELLO_REPLY")[0]
 
-    def check_reply(self) -> None:
-        reply = self.read_reply()
+    def check_hello_reply(self) -> None:
+        reply = self.read_hello_reply()
         if reply != codec.REPLY_OK:
             raise Refused(reply)
 
     def send_key(self, public: bytes | None = None, cuts: Cuts | None = None) -> None:
-        self.raw(self.make_private().public if public is None else public, "server key", cuts)
+        self.raw(self.make_private().public if public is None else public, "SERVER_KEY", cuts)
 
     def read_key(self) -> None:
-        self.use_peer_public(self.wire.receive(codec.PUBLIC_KEY_SIZE, "client key"))
+        self.use_peer_public(self.wire.receive(codec.PUBLIC_KEY_SIZE, "CLIENT_KEY"))
 
     def limit_frame(self, limit: int) -> bytes:
         return codec.frame(self.body_of(codec.u32(limit)))
 
     def send_limit(self, limit: int | None = None, cuts: Cuts | None = None) -> None:
         self.limit = self.limit if limit is None else limit
-        self.raw(self.limit_frame(self.limit), f"limit {self.limit}", cuts)
+        self.raw(self.limit_frame(self.limit), f"LIMIT {self.limit}", cuts)
 
-    def read_final(self) -> int:
-        value = self.wire.receive(1, "final reply")[0]
+    def read_limit_reply(self) -> int:
+        value = self.wire.receive(1, "LIMIT_REPLY")[0]
         self.handshaken = True
         return value
 
     def handshake(self, *, cuts: Cuts | None = None, limit: int | None = None, until: str = "") -> "ServerPeer":
-        steps = [("greeting", lambda: self.send_greeting(cuts=cuts)), ("reply", self.check_reply)]
+        steps = [("hello", lambda: self.send_hello(cuts=cuts)), ("hello-reply", self.check_hello_reply)]
         if self.encrypted:
             steps += [
                 ("server-key", lambda: self.send_key(cuts=cuts)),
                 ("client-key", self.read_key),
                 ("derive", self.derive),
             ]
-        steps += [("limit", lambda: self.send_limit(limit, cuts)), ("final", self._check_final)]
+        steps += [("limit", lambda: self.send_limit(limit, cuts)), ("limit-reply", self.read_limit_reply)]
         for name, step in steps:
             if name == until:
                 return self
             step()
         return self
-
-    def _check_final(self) -> None:
-        self.read_final()

@@ -28,6 +28,24 @@ def aliases() -> dict[str, str]:
     return {alias: entry["id"] for entry in entries for alias in entry.get("aliases", ())}
 
 
+# Earlier words for values of parameters.
+_VALUES = (("step=half-hello", "step=half-greeting"), ("step=hello", "step=greeting"))
+
+
+@functools.cache
+def earlier_names(case_id: str) -> tuple[str, ...]:
+    return tuple(alias for alias, current in aliases().items() if current == case_id)
+
+
+def names_of(instance: Instance) -> set[str]:
+    """Every name that a selector may call the instance or its case by, the earlier ones included."""
+    parameters = {instance.id.removeprefix(instance.case.id)}
+    for new, old in _VALUES:
+        parameters |= {text.replace(new, old) for text in parameters}
+    bases = (instance.case.id, *earlier_names(instance.case.id))
+    return {base + text for base in bases for text in ("", *parameters)}
+
+
 @functools.cache
 def all_instances() -> tuple[Instance, ...]:
     return tuple(instance for case in REGISTRY.values() for instance in case.instances())
@@ -50,12 +68,8 @@ def matcher(selector: str):  # type: ignore[no-untyped-def]
     role = None
     if kind in ("server", "client", "codec") and value:
         role, selector = kind, value
-    base, bracket, rest = selector.partition("[")
-    selector = aliases().get(base, base) + bracket + rest
     pattern = _glob(selector)
-    return lambda instance: (
-        (role is None or instance.role == role) and bool(pattern.match(instance.id) or pattern.match(instance.case.id))
-    )
+    return lambda instance: (role is None or instance.role == role) and any(map(pattern.match, names_of(instance)))
 
 
 def _expand(selectors: Iterable[str]) -> list[str]:

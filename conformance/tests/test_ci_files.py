@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import SUITE, TOY
 
-CASES = "server:hs.reply.version"
+CASES = "server:hs.hello-reply.version"
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from conftest import HERE, TOY
-from goipc_conformance.adapter.choose import Target, greet
-from goipc_conformance.adapter.rung1 import misfit_of
+from goipc_conformance.adapter.choose import Target, say_hello
+from goipc_conformance.adapter.level1 import misfit_of
 from goipc_conformance.adapter.subject import AdapterError
 
 FEW = ["hs.complete", "frame.length.runt", "key.zero-point", "conn.strays"]
@@ -34,7 +34,7 @@ def test_a_good_implementation_passes(suite, toy, tmp_path):
         "must",
         "--json",
         "r.json",
-        "hs.reply.*",
+        "hs.hello-reply.*",
         "hs.key.*",
         "key.prefix",
         "seal.tag.*",
@@ -55,7 +55,7 @@ def test_a_good_implementation_passes(suite, toy, tmp_path):
         ("mute", "server:hs.complete[enc=off]", "HANG", "not-echoed+wedged"),
         ("silent", "server:hs.complete[enc=off]", "HANG", "wedged"),
         ("runt", "server:frame.length.huge[enc=off,length=16777216]", "HANG", "wedged"),
-        ("one-only", "server:hs.reply.version[enc=on]", "FAIL", "closed+refused-new-peer"),
+        ("one-only", "server:hs.hello-reply.version[enc=on]", "FAIL", "closed+refused-new-peer"),
         ("padded", "server:key.derivation.leading-zero[enc=on,zeros=1]", "FAIL", "malformed"),
         ("leak", "server:hs.complete[enc=on]", "CRASH", "crashed"),
     ],
@@ -149,7 +149,7 @@ def test_whatever_asks_explains_it_alike(suite, command):
 def test_a_program_that_never_comes(program, says):
     """Not by the command line, which has more patience; the line it makes of this is seen above."""
     with pytest.raises(AdapterError, match=f"{says}.*within 0.5 s"):
-        greet(Target(**program), 0.5)
+        say_hello(Target(**program), 0.5)
 
 
 def test_expectations_on_the_command_line(suite, toy, tmp_path):
@@ -221,10 +221,12 @@ def test_types_of_fields(fields, wrong):
 
 
 def test_shards_join_to_the_whole(suite, toy, tmp_path):
-    whole = suite("run", "server:hs.reply.*", "--json", "w.json", *toy())
+    whole = suite("run", "server:hs.hello-reply.*", "--json", "w.json", *toy())
     for number in (1, 2, 3):
         assert (
-            suite("run", "server:hs.reply.*", "--shard", f"{number}/3", "--json", f"{number}.json", *toy()).returncode
+            suite(
+                "run", "server:hs.hello-reply.*", "--shard", f"{number}/3", "--json", f"{number}.json", *toy()
+            ).returncode
             == 0
         )
     joined = suite("merge", "1.json", "2.json", "3.json", "--json", "j.json")
@@ -302,7 +304,7 @@ def test_the_same_seed_gives_the_same_report_but_for_times(suite, toy, tmp_path)
     """Of an implementation that does the same each time, too: here its random bytes are fixed. Some cases fail."""
     cases = (
         "hs.complete",
-        "hs.reply.version",
+        "hs.hello-reply.version",
         "key.derivation.leading-zero",
         "frame.echo",
         "seal.tag.bit",
@@ -363,4 +365,4 @@ def test_ladder_stops_at_the_first_rung_that_fails(suite, toy):
         timeout=300,
     )
     assert done.returncode == 1
-    assert "rung 3 of 7, handshake" in done.stdout and "Next: " in done.stdout and "rung 4" not in done.stdout
+    assert "step 3 of 7, handshake" in done.stdout and "Next: " in done.stdout and "step 4" not in done.stdout

@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import TOY
 from goipc_conformance import wire
-from goipc_conformance.adapter.rung1 import EVENTS_MAX, Control
+from goipc_conformance.adapter.level1 import EVENTS_MAX, Control
 from goipc_conformance.context import remove_socket
 from goipc_conformance.wire import Log, Silent, Wire
 
@@ -50,7 +50,15 @@ def test_paths_that_are_none_stop_no_run(suite, tmp_path):
 @pytest.mark.parametrize("fault", ["flood", "flood-bytes", "flood-events"])
 def test_an_implementation_that_never_stops_sending(suite, tmp_path, fault):
     """Every case ends, and what is kept of it is bounded."""
-    arguments = ["run", "server:hs.reply.version", "server:frame.length.runt", "--repeats", "0", "--json", "r.json"]
+    arguments = [
+        "run",
+        "server:hs.hello-reply.version",
+        "server:frame.length.runt",
+        "--repeats",
+        "0",
+        "--json",
+        "r.json",
+    ]
     done = suite(*arguments, "--timeout-scale", "0.2", "--", *TOY, fault)
     assert done.returncode in (1, 3), done.stdout + done.stderr
     assert len(verdicts_of(tmp_path / "r.json")) == 6

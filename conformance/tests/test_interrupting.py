@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import SUITE
 
-# It greets, notes its process ID when it is answered, which a probe does not do, and never says a word again.
+# It answers hello, notes its process ID when it is answered, which a probe does not do, and never says a word again.
 SILENT_SERVER = """
 import os, socket, sys
 server = socket.socket(socket.AF_UNIX)

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from conftest import HERE, TOY
 from goipc_conformance import cli, commands, selection
-from goipc_conformance.adapter.choose import Target, greet
+from goipc_conformance.adapter.choose import Target, say_hello
 from goipc_conformance.adapter.subject import AdapterError
 from goipc_conformance.engine import WEAK_CUTS, Engine, Result, Settings
 from goipc_conformance.outcome import Verdict
@@ -74,7 +74,7 @@ def test_a_failure_that_only_strict_sees_is_seen_again(suite, toy, tmp_path):
 def test_an_option_that_means_nothing_is_refused(suite, arguments):
     done = suite(*arguments)
     assert done.returncode == 2 and one_line(done), done.stdout + done.stderr
-    assert " takes no -" in done.stderr or "--plain is for programs of rung 0" in done.stderr
+    assert " takes no -" in done.stderr or "--plain is for programs of level 0" in done.stderr
 
 
 def test_baseline_write_writes_reports_too(suite, tmp_path, monkeypatch):
@@ -93,7 +93,7 @@ def test_pages_of_a_matrix(suite, tmp_path):
     assert done.returncode == 2 and one_line(done) and "2 implementations" in done.stderr
 
 
-# A server of rung 0 without encryption, with a limit that cannot be chosen.
+# A server of level 0 without encryption, with a limit that cannot be chosen.
 PLAIN_SERVER = """
 import json, subprocess, sys
 toy = subprocess.Popen([sys.executable, TOY, "max-fixed", *sys.argv[2:]], stdin=subprocess.PIPE,
@@ -222,7 +222,7 @@ def test_failures_come_while_the_run_goes_on_and_known_ones_do_not(suite, toy, t
 
 
 def test_isolation_is_what_the_adapter_allows(suite, toy, tmp_path):
-    arguments = ["run", "server:hs.reply.version", "-j", "1", "--isolate", "connection", "--json", "r.json"]
+    arguments = ["run", "server:hs.hello-reply.version", "-j", "1", "--isolate", "connection", "--json", "r.json"]
     done = suite(*arguments, *toy())
     assert done.returncode == 2 and one_line(done) and "isolation" in done.stderr
     done = suite(*arguments, *toy("shared"))
@@ -230,7 +230,7 @@ def test_isolation_is_what_the_adapter_allows(suite, toy, tmp_path):
 
 
 def test_one_adapter_serves_many_cases_only_on_request():
-    instances = selection.select(["server:hs.reply.version", "server:hs.complete"])
+    instances = selection.select(["server:hs.hello-reply.version", "server:hs.complete"])
     for isolation, count in (("process", len(instances)), ("connection", 1)):
         target, started = Target(words=(*TOY, "shared")), []
 
@@ -239,7 +239,7 @@ def test_one_adapter_serves_many_cases_only_on_request():
             started.append(subject)
             return subject
 
-        engine = Engine(make, Settings(jobs=1, isolation=isolation), greet(target, 20.0))
+        engine = Engine(make, Settings(jobs=1, isolation=isolation), say_hello(target, 20.0))
         results = engine.run(instances, lambda result: None)
         assert {result.verdict for result in results} == {Verdict.PASS} and len(started) == count
 
@@ -259,7 +259,7 @@ def test_a_limit_that_cannot_be_chosen_is_unsupported_not_wrong(suite, toy, tmp_
 def test_a_program_that_dies_at_once_is_quoted(role):
     command = "sh -c 'echo no library >&2; exit 3'"
     with pytest.raises(AdapterError, match=rf"the {role} ended before it .*exit status 3\); it said: 'no library'"):
-        greet(Target(**{role: command}), 600.0)
+        say_hello(Target(**{role: command}), 600.0)
 
 
 @pytest.mark.parametrize("words, code", [(["--", "false"], 3), (["--", "/no/such/program"], 2)])

@@ -44,7 +44,7 @@ def run():
     results = []
     for instance, verdict in zip(instances, kinds):
         wire = [
-            LogEntry(0.001, "<", b"\x02\x01", 2, "greeting", 1),
+            LogEntry(0.001, "<", b"\x02\x01", 2, "HELLO", 1),
             LogEntry(0.002, ">", b"\0", 1, "reply 0", 1),
             LogEntry(0.003, ">", bytes(range(200)), 5000, "message type=9 size=4964", 1),
             LogEntry(0.004, "!", b"", 0, "suite ends its direction", 1),
@@ -155,7 +155,7 @@ def test_pages(run, tmp_path):
     assert "x 1" in index and "x 1 #2" in index and "case-key.prefix.html" in index
     page = (tmp_path / "case-key.prefix.html").read_text(encoding="utf-8")
     assert 'class="f-length"' in page and "<b>" not in re.sub(r"<b>(Why|Hint|Required|tolerated)", "", page)
-    assert "implementation</span> greeting" in page and "goipc-conformance run &#39;server:key.prefix" in page
+    assert "implementation</span> HELLO" in page and "goipc-conformance run &#39;server:key.prefix" in page
     assert "asked again: " in page and "recorded race (1 in 2)" in page
     assert 'class="not-fine"' in index and 'id="only"' in index
     painted = (tmp_path / "specification.html").read_text(encoding="utf-8")
@@ -214,8 +214,8 @@ def test_pages_in_a_browser(run, tmp_path):
     assert index["filtered"] == 2, "one of the three cases is only as required"
     case = look_at(browser, tmp_path / "case-key.prefix.html")
     frame = {case["colours"].pop(part) for part in ("f-length", "f-nonce", "f-cipher", "f-tag")}
-    greeting = {case["colours"].pop(part) for part in ("f-version", "f-flag")}
-    assert (len(frame), len(greeting)) == (4, 2) and "rgba(0, 0, 0, 0)" not in frame | greeting
+    hello = {case["colours"].pop(part) for part in ("f-version", "f-flag")}
+    assert (len(frame), len(hello)) == (4, 2) and "rgba(0, 0, 0, 0)" not in frame | hello
     assert case["open"] > 0, "failures are unfolded"
     seen = index["verdicts"] | case["verdicts"]
     assert seen["v v-PASS"] != seen["v v-FAIL"]

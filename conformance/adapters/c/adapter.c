@@ -15,7 +15,7 @@ enum { DATA_IN_FULL_MAX = 1024, SEED_SIZE = GOIPC_P384_PRIVATE_SIZE };
 static goipc_crypto crypto; /* the chosen back end with `random` scripted */
 static const goipc_crypto *real_crypto;
 
-/* What the hooks of rung 2 have set. */
+/* What the hooks of level 2 have set. */
 static struct {
     pthread_mutex_t lock;
     bool has_private_key; /* `private_key` is the next one */

@@ -2,8 +2,8 @@
 
 // Command goipc-adapter-go puts the upstream library golang-ipc, as it is, under the conformance suite.
 //
-//	goipc-adapter-go server|client NAME required|optional|off MAX   rung 0: echo every message
-//	goipc-adapter-go                                                rung 1: JSON lines HP/1 on stdin and stdout
+//	goipc-adapter-go server|client NAME required|optional|off MAX   level 0: echo every message
+//	goipc-adapter-go                                                level 1: JSON lines HP/1 on stdin and stdout
 //
 // Nothing here mends what upstream does: a panic of the library is a crash of this program, a library that
 // goes deaf leaves this program deaf. Only what any careful user of the library has to do is done: one

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The implementation under test, on whichever rung of the harness protocol it stands."""
+"""The implementation under test, at whichever level of the harness protocol it stands."""

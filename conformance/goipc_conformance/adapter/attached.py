@@ -9,8 +9,8 @@ import stat
 from typing import Any
 
 from ..wire import connect_unix
+from .level1 import Adapter, Control
 from .process import Exit, StartError
-from .rung1 import Adapter, Control
 from .subject import Identity, ServeConfig, Subject, Unsupported
 
 # Seconds for one answer: whoever sits at a breakpoint is not late.
@@ -53,9 +53,9 @@ def connect(path: str) -> socket.socket:
 
 
 class AttachedServer(Subject):
-    """Only the socket of a server: rung 0."""
+    """Only the socket of a server: level 0."""
 
-    rung = 0
+    level = 0
     attached = True
     roles = frozenset({"server"})
     identity = Identity("attached", "unknown")
@@ -85,8 +85,8 @@ class AttachedAdapter(Adapter):
         self._socket = connect(place.control or "")
         self.control = Control(self._socket.fileno(), self._socket.fileno())
 
-    def greet(self) -> dict[str, Any]:
-        reply = super().greet()
+    def say_hello(self) -> dict[str, Any]:
+        reply = super().say_hello()
         if self._path:
             # That server was opened by somebody else: nothing about it can be chosen any more.
             self.roles &= {"server"}
@@ -115,7 +115,7 @@ class AttachedAdapter(Adapter):
 def conversation(place: Place, plain_only: bool) -> AttachedAdapter:
     """The one conversation with the adapter at this place."""
     adapter = AttachedAdapter(place, plain_only)
-    adapter.greet()
+    adapter.say_hello()
     return adapter
 
 

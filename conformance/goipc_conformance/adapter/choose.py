@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from ..wire import Listener
 from . import attached, reference
+from .level0 import EchoProgram
+from .level1 import Adapter
 from .process import StartError, split_command
-from .rung0 import EchoProgram
-from .rung1 import Adapter
 from .subject import AdapterError, Died, Hung, Subject
 
 
@@ -18,8 +18,8 @@ from .subject import AdapterError, Died, Hung, Subject
 class Target:
     """How the implementation under test is reached."""
 
-    words: tuple[str, ...] = ()  # rung 1
-    server: str | None = None  # rung 0
+    words: tuple[str, ...] = ()  # level 1
+    server: str | None = None  # level 0
     client: str | None = None
     plain_only: bool = False
     attach: str | None = None  # what stands behind `attach:`
@@ -42,7 +42,7 @@ class Target:
                 return EchoProgram(self.server, self.client, self.plain_only, umask)
             adapter = Adapter(list(self.words), timeout, umask)
             try:
-                adapter.greet()
+                adapter.say_hello()
             except BaseException:
                 adapter.end(graceful=False)
                 raise
@@ -53,14 +53,14 @@ class Target:
 
 def target_from(words: list[str], server: str | None, client: str | None, plain_only: bool = False) -> Target:
     if words and (server or client):
-        raise StartError("give either --server and --client (rung 0) or -- CMD (rung 1), not both")
+        raise StartError("give either --server and --client (level 0) or -- CMD (level 1), not both")
     if words:
         if words[0].startswith("exec:"):
             words = split_command(words[0].removeprefix("exec:")) + words[1:]
         if words[0].startswith("attach:"):
             return attached_target(words, plain_only)
         if plain_only:
-            raise StartError("--plain is for programs of rung 0; an adapter says in hello what it knows")
+            raise StartError("--plain is for programs of level 0; an adapter says in hello what it knows")
         if words[0] == "ref":
             words = [str(reference.find()), *words[1:]]
         return Target(words=tuple(words))
@@ -85,7 +85,7 @@ def start_patience(timeout: float) -> float:
     return max(5.0, 7 * timeout)
 
 
-def greet(target: Target, patience: float) -> Subject:
+def say_hello(target: Target, patience: float) -> Subject:
     """Starts the implementation once and makes sure within `patience` seconds for each answer that it can be talked
     to. Every problem found here is the adapter's or the command's, never a case's."""
     subject = target.maker(patience)("")
@@ -115,7 +115,7 @@ def accept_or_end(listener: Listener, program: EchoProgram, patience: float) -> 
 
 
 def check_echo_program(target: Target, patience: float) -> None:
-    """A rung 0 program that is not ready is reported before any case runs."""
+    """A level 0 program that is not ready is reported before any case runs."""
     from ..run_folder import fresh_name
     from .subject import ConnectConfig, ServeConfig
 
@@ -154,4 +154,4 @@ def check_echo_program(target: Target, patience: float) -> None:
             program.end(graceful=False)
 
 
-__all__ = ["Target", "greet", "target_from"]
+__all__ = ["Target", "say_hello", "target_from"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The placeholders of a rung 0 command."""
+"""The placeholders of a level 0 command."""
 
 import re
 

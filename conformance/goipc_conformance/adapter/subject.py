@@ -57,9 +57,9 @@ class ConnectConfig:
 
 
 class Subject:
-    """One running implementation. Server and client calls of a rung that lacks them raise Unsupported."""
+    """One running implementation. Server and client calls of a level that lacks them raise Unsupported."""
 
-    rung = 0
+    level = 0
     identity = Identity("unknown", "unknown")
     roles: frozenset[str] = frozenset()
     caps: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Subject:
         raise NotImplementedError
 
     def call(self, command: str, timeout: float, **fields: Any) -> dict[str, Any]:
-        raise Unsupported("needs an adapter of rung 1")
+        raise Unsupported("needs an adapter of level 1")
 
     def events(self) -> list[dict[str, Any]]:
         return []
@@ -107,5 +107,5 @@ class Pending:
     """The answer to `connect`, which comes when the handshake is over."""
 
     def result(self, timeout: float) -> dict[str, Any] | None:
-        """None when no answer came in time, or when this rung gives none."""
+        """None when no answer came in time, or when this level gives none."""
         return None

@@ -16,7 +16,7 @@ def states(t) -> list[str]:
 @case(
     "api.connected-first",
     "The application hears of a connection before it gets its first message",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="HS-040",
     expect="conforms",
@@ -26,13 +26,13 @@ def states(t) -> list[str]:
 )
 def connected_first(t):
     if t.role == "server":
-        peer = t.begin().handshake(until="final")
-        peer.raw(b"\0" + t.frame(peer, 5, b"at once"), "final reply and a message")
+        peer = t.begin().handshake(until="limit-reply")
+        peer.raw(b"\0" + t.frame(peer, 5, b"at once"), "LIMIT_REPLY and a message")
         peer.handshaken = True
     else:
         peer = t.begin().handshake(until="limit")
         peer.raw(peer.limit_frame(peer.limit), "limit")
-        peer.read_final()
+        peer.read_limit_reply()
         peer.raw(t.frame(peer, 5, b"at once"), "a message")
     t.must_have_delivered([(5, b"at once")])
     order = [event.get("state") or "message" for event in t.subject.events() if event["ev"] in ("state", "message")]
@@ -45,7 +45,7 @@ def connected_first(t):
 @case(
     "api.message",
     "The application is given exactly what was sent",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC, "size": (0, 1, 1000, 65536)},
     reqs="FR-013 FR-014 MT-008",
     expect="conforms",
@@ -64,7 +64,7 @@ def message(t):
 @case(
     "api.send",
     "What the application sends arrives as it was given",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC, "type": (1, 0x7FFFFFFF), "size": (0, 1, 5000)},
     reqs="FR-002 FR-012 SE-001 SE-004",
     expect="conforms",
@@ -86,7 +86,7 @@ def send(t):
 @case(
     "api.send.order",
     "What the application sends one after the other arrives in that order",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="FR-012",
     expect="conforms",
@@ -108,7 +108,7 @@ def send_order(t):
 @case(
     "api.send.closed",
     "Sending without a connection is refused",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     roles=("server",),
     reqs="ER-005 ER-006",
@@ -127,7 +127,7 @@ def send_closed(t):
 @case(
     "api.send.after-end",
     "Sending on a connection that has ended is refused",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="ER-005 CL-006",
     expect="conforms",
@@ -151,7 +151,7 @@ def send_after_end(t):
 @case(
     "api.end-told",
     "The application is told once that a connection has ended",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="CL-001 ER-001",
     expect="conforms",
@@ -182,7 +182,7 @@ FAILURES = {
 @case(
     "api.failure-told",
     "The application is told of a failed connection exactly once, with the right class",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC, "kind": tuple(FAILURES)},
     when=lambda role, enc, kind: enc in FAILURES[kind],
     level="should",
@@ -230,7 +230,7 @@ def failure_told(t):
     "api.connect-told",
     "A connect that fails says why",
     roles=("client",),
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ("on",), "kind": ("version", "encryption", "key", "auth", "limit-length")},
     reqs="ER-001 ER-002",
@@ -243,8 +243,8 @@ def connect_told(t):
     # Some failures are worth another attempt: the reply comes when the client's time is over.
     peer = t.begin(policy="required", timeout_ms=500)
     if t.p.kind in ("version", "encryption"):
-        peer.send_greeting(version=3) if t.p.kind == "version" else peer.send_greeting(flag=0)
-        peer.read_reply()
+        peer.send_hello(version=3) if t.p.kind == "version" else peer.send_hello(flag=0)
+        peer.read_hello_reply()
     elif t.p.kind == "key":
         peer.handshake(until="server-key")
         peer.raw(b"\x04" + b"\xff" * 96, "key out of range")
@@ -264,7 +264,7 @@ def connect_told(t):
 @case(
     "close.by-application",
     "When the application closes, the connection ends",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="CL-003 CL-007 CN-009",
     expect="closed",
@@ -281,7 +281,7 @@ def by_application(t):
 @case(
     "close.sends-whole",
     "A frame that has begun is sent whole before closing",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"maximum": 2000000},
     reqs="CL-003 FR-012",
@@ -345,7 +345,7 @@ def send_until_end(t, peer) -> None:
 @case(
     "close.no-reset",
     "Closing with unread bytes does not reset the connection",
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     config=lambda **_: {"maximum": 1 << 20},
@@ -384,7 +384,7 @@ def no_reset(t):
 @case(
     "close.drains",
     "After its own end a peer takes what still comes, for a second",
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     reqs="CL-004",
@@ -420,7 +420,7 @@ def drains(t):
 @case(
     "close.drains.bounded",
     "A peer that goes on sending does not keep a closed connection alive",
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     reqs="CL-004",
@@ -448,8 +448,8 @@ def drains_bounded(t):
     "close.stop",
     "The server can be stopped at any moment of a connection",
     roles=("server",),
-    rung=1,
-    params={"enc": ENC, "step": ("listening", "greeting", "key", "open")},
+    adapter_level=1,
+    params={"enc": ENC, "step": ("listening", "hello", "key", "open")},
     liveness=False,
     when=lambda role, enc, step: enc == "on" or step != "key",
     reqs="CL-007 CN-009",
@@ -472,7 +472,7 @@ def stop(t):
     "close.stop.client",
     "The client can be stopped at any moment of a connection",
     roles=("client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC, "step": ("connected", "reply", "open")},
     liveness=False,
     reqs="CL-007 CN-009",
@@ -483,8 +483,8 @@ def stop(t):
 def stop_client(t):
     peer = t.begin()
     if t.p.step == "reply":
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
     elif t.p.step == "open":
         peer.handshake()
         t.ready(peer)

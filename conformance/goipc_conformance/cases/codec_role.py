@@ -45,7 +45,7 @@ def expect_error(t, reply: dict, classes: tuple[str, ...]) -> None:
 
 
 def declare(id: str, title: str, **options):
-    return case(id, title, roles=CODEC, rung=1, liveness=False, **options)
+    return case(id, title, roles=CODEC, adapter_level=1, liveness=False, **options)
 
 
 @declare(

@@ -11,10 +11,10 @@ from ..wire import Closed
 SERVER, CLIENT = ("server",), ("client",)
 
 
-def greeted_or_closed(t, peer) -> bool:
-    """True when a further peer is greeted; closing at once is as good, leaving it unanswered is not."""
+def answered_or_closed(t, peer) -> bool:
+    """True when a further peer gets HELLO; closing at once is as good, leaving it unanswered is not."""
     try:
-        peer.check_greeting()
+        peer.check_hello()
         return True
     except Closed as closed:
         if closed.partial:
@@ -36,7 +36,7 @@ def greeted_or_closed(t, peer) -> bool:
 def second_peer(t):
     first = t.open()
     t.exchange(first, 5, b"first")
-    greeted_or_closed(t, t.begin())
+    answered_or_closed(t, t.begin())
     t.exchange(first, 6, b"still first")
 
 
@@ -55,7 +55,7 @@ def second_peer_many(t):
     first = t.open()
     for index in range(t.p.count):
         peer = t.begin()
-        greeted_or_closed(t, peer)
+        answered_or_closed(t, peer)
         t.exchange(first, 6, t.payload(10, index))
         peer.wire.close()
 
@@ -116,7 +116,7 @@ def strays(t):
     "Several peers at once, each gets its own",
     roles=SERVER,
     needs=("multi-client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC, "count": (2, 6)},
     config=lambda count, **_: {"clients_max": count},
     reqs="CN-004 CN-007 FR-013",
@@ -139,7 +139,7 @@ def multi(t):
     "The failure of one peer does not disturb another",
     roles=SERVER,
     needs=("multi-client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"clients_max": 3},
     reqs="CN-004 SC-001",
@@ -161,7 +161,7 @@ def multi_failure(t):
     "A peer that does not read does not delay another",
     roles=SERVER,
     needs=("multi-client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"clients_max": 3},
     reqs="CN-005",
@@ -190,7 +190,7 @@ def multi_not_reading(t):
     "When the server is full a further peer is closed, and served once there is room",
     roles=SERVER,
     needs=("multi-client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"clients_max": 2},
     reqs="CN-001 CN-002 CN-006",
@@ -203,7 +203,7 @@ def multi_full(t):
     t.exchange(first, 5, b"first")
     t.exchange(second, 5, b"second")
     third = t.begin()
-    if greeted_or_closed(t, third):
+    if answered_or_closed(t, third):
         t.note("more peers are served than clients_max says")
     third.wire.close()
     first.wire.finish(t.timeout)
@@ -215,7 +215,7 @@ def multi_full(t):
 @case(
     "conn.unread-at-close",
     "A peer that closes with unread data is a peer that closed",
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     reqs="CL-005 SC-001 CN-003",
     expect="conforms",
@@ -277,7 +277,7 @@ def idle(t):
     "conn.order-after-reconnect",
     "Order holds on a later connection, too",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"echo": False},
     reqs="FR-012 CN-007 CN-009",
@@ -357,7 +357,7 @@ def half_close(t):
     "conn.client.waits-for-server",
     "A client waits for a server that is not there yet",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     reqs="CN-011 EP-007",
@@ -375,10 +375,10 @@ def client_waits_for_server(t):
 
 
 @case(
-    "conn.client.closed-before-greeting",
-    "A client tries again when it is closed before the greeting",
+    "conn.client.closed-before-hello",
+    "A client tries again when it is closed before HELLO",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     reqs="CN-011",
@@ -387,7 +387,7 @@ def client_waits_for_server(t):
     why="This is how a full server refuses.",
     hint="Treat it like a refused connection: wait a little, try again.",
 )
-def closed_before_greeting(t):
+def closed_before_hello(t):
     first = t.begin(keep_listening=True)
     first.wire.close()
     second = t.accept_again()
@@ -403,7 +403,7 @@ def closed_before_greeting(t):
     "conn.client.no-retry",
     "A client does not try again after a refusal",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     params={"enc": ("on",), "reason": ("version", "encryption", "key", "auth")},
     reqs="CN-014 HS-024",
     expect="conforms",
@@ -413,11 +413,11 @@ def closed_before_greeting(t):
 def no_retry(t):
     peer = t.begin(keep_listening=True, policy="required")
     if t.p.reason == "version":
-        peer.send_greeting(version=3)
-        peer.read_reply()
+        peer.send_hello(version=3)
+        peer.read_hello_reply()
     elif t.p.reason == "encryption":
-        peer.send_greeting(flag=0)
-        peer.read_reply()
+        peer.send_hello(flag=0)
+        peer.read_hello_reply()
     elif t.p.reason == "key":
         peer.handshake(until="server-key")
         peer.raw(b"\x04" + bytes(96), "all-zero key")
@@ -437,7 +437,7 @@ def no_retry(t):
     "conn.client.reconnect",
     "A client that reconnects begins afresh",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     needs=("reconnect",),
     level="may",
     params={"enc": ENC},
@@ -502,7 +502,7 @@ def server_leaves_unread(t):
     "conn.client.gives-up",
     "A client stops trying when its time is over, and says so",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     level="should",
     params={"enc": ENC},
     reqs="CN-013 CN-011",

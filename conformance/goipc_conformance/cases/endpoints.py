@@ -7,7 +7,7 @@ import socket
 import stat
 import string
 
-from ..adapter.rung1 import ServeRefused
+from ..adapter.level1 import ServeRefused
 from ..adapter.subject import ServeConfig
 from ..case import case
 from ..context import Verdictless
@@ -52,7 +52,7 @@ BAD_NAMES = {
 @case(
     "end.name.refused",
     "A name that is no name is refused before anything is touched",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     params={"name": tuple(BAD_NAMES)},
     reqs="EP-001 EP-002",
@@ -73,7 +73,7 @@ def name_refused(t):
 @case(
     "end.name.too-long",
     "A name that the system cannot hold is refused, not cut",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     params={"size": (99, 108, 300)},
     reqs="EP-004",
@@ -92,7 +92,7 @@ def name_too_long(t):
     "end.name.longest",
     "The longest name works",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     params={"size": (1, 97)},
     reqs="EP-004 EP-006",
@@ -125,7 +125,7 @@ def one_byte_name() -> str:
     "end.path",
     "The socket is where a golang-ipc application looks for it",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     reqs="EP-006 EP-008",
     expect="conforms",
@@ -150,7 +150,7 @@ def path(t):
     "end.in-use",
     "A name on which somebody listens is not taken over",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     reqs="EP-011",
     expect="conforms",
@@ -174,7 +174,7 @@ def in_use(t):
     "end.stale",
     "A socket that a dead server left behind is replaced",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     level="should",
     reqs="EP-012",
@@ -198,7 +198,7 @@ def stale(t):
     "end.occupied",
     "A file or folder at the path is left as it is",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     params={"what": ("file", "folder", "link")},
     reqs="EP-010",
@@ -242,7 +242,7 @@ def occupied(t):
     "end.removed",
     "A server that closes removes its socket",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     level="should",
     reqs="EP-013",
     expect="conforms",
@@ -262,7 +262,7 @@ def removed(t):
     "end.not-own",
     "A server that closes leaves alone what somebody else put at its path",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     reqs="EP-014",
     expect="conforms",
     liveness=False,
@@ -284,7 +284,7 @@ def not_own(t):
     "end.mode",
     "Only the server's own user can connect by default",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     level="should",
     reqs="EP-015",
     expect="conforms",
@@ -305,7 +305,7 @@ def mode(t):
     "end.directory",
     "Another directory can be configured",
     roles=SERVER,
-    rung=1,
+    adapter_level=1,
     own_server=True,
     needs=("directory",),
     level="may",

@@ -327,7 +327,7 @@ def truncated_abort(t):
 
 @case(
     "frame.handshake-again",
-    "A greeting on an open connection is a frame that cannot be",
+    "A HELLO on an open connection is a frame that cannot be",
     params={"enc": ENC},
     reqs="FR-006 CN-016",
     expect="closed",
@@ -336,7 +336,7 @@ def truncated_abort(t):
 )
 def handshake_again(t):
     peer = t.open()
-    peer.raw(bytes([2, 1]) + bytes(range(97)), "a greeting and a key")
+    peer.raw(bytes([2, 1]) + bytes(range(97)), "a HELLO and a key")
     t.settle_end_or_wedge(peer)
 
 

@@ -20,8 +20,8 @@ def expect_silence(t, peer, moment: str) -> None:
 
 
 @case(
-    "hs.greeting.first",
-    "The server greets first, without waiting for a byte",
+    "hs.hello.first",
+    "The server sends HELLO first, without waiting for a byte",
     roles=SERVER,
     params={"enc": ENC},
     reqs="HS-008 HS-009 HS-010 CN-001",
@@ -32,24 +32,24 @@ def expect_silence(t, peer, moment: str) -> None:
     why="Both sides would wait for each other for ever.",
     hint="Send 02 and the encryption flag as soon as the connection is accepted.",
 )
-def greeting_first(t):
-    t.begin().check_greeting()
+def hello_first(t):
+    t.begin().check_hello()
 
 
 @case(
-    "hs.greeting.alone",
-    "Nothing follows the greeting before the client has replied",
+    "hs.hello.alone",
+    "Nothing follows HELLO before HELLO_REPLY",
     roles=SERVER,
     params={"enc": ENC},
     reqs="HS-001 HS-025 HS-030",
     expect="conforms",
     liveness=False,
-    why="Peers that read with single reads take what follows for a part of the greeting.",
+    why="Peers that read with single reads take what follows for a part of HELLO.",
     hint="Send the public key, or the limit, only after the reply byte 0.",
 )
-def greeting_alone(t):
+def hello_alone(t):
     peer = t.begin()
-    peer.check_greeting()
+    peer.check_hello()
     expect_silence(t, peer, "before the reply")
 
 
@@ -72,7 +72,7 @@ def complete(t):
 
 
 @case(
-    "hs.reply.version",
+    "hs.hello-reply.version",
     "Reply 1 (version mismatch) ends the connection",
     roles=SERVER,
     params={"enc": ENC},
@@ -82,13 +82,13 @@ def complete(t):
     hint="Close this connection only; the listener stays.",
 )
 def reply_version(t):
-    peer = t.begin().handshake(until="reply")
-    peer.send_reply(codec.REPLY_VERSION)
+    peer = t.begin().handshake(until="hello-reply")
+    peer.send_hello_reply(codec.REPLY_VERSION)
     t.settle_handshake(peer)
 
 
 @case(
-    "hs.reply.encryption",
+    "hs.hello-reply.encryption",
     "Reply 2 (encryption required) ends the connection",
     roles=SERVER,
     params={"enc": ENC},
@@ -98,13 +98,13 @@ def reply_version(t):
     hint="Close this connection only; the listener stays.",
 )
 def reply_encryption(t):
-    peer = t.begin().handshake(until="reply")
-    peer.send_reply(codec.REPLY_ENCRYPTION)
+    peer = t.begin().handshake(until="hello-reply")
+    peer.send_hello_reply(codec.REPLY_ENCRYPTION)
     t.settle_handshake(peer)
 
 
 @case(
-    "hs.reply.unknown",
+    "hs.hello-reply.unknown",
     "A reply that is not 0, 1 or 2 ends the connection",
     roles=SERVER,
     params={"enc": ENC, "value": (3, 4, 127, 128, 255)},
@@ -114,8 +114,8 @@ def reply_encryption(t):
     hint="Compare with 0; everything else is a refusal.",
 )
 def reply_unknown(t):
-    peer = t.begin().handshake(until="reply")
-    peer.send_reply(t.p.value)
+    peer = t.begin().handshake(until="hello-reply")
+    peer.send_hello_reply(t.p.value)
     t.settle_handshake(peer)
 
 
@@ -149,12 +149,12 @@ def key_lock_step(t):
 )
 def key_early(t):
     peer = t.begin()
-    peer.check_greeting()
+    peer.check_hello()
     peer.raw(b"\0" + peer.make_private().public, "reply 0 and client key in one write")
     peer.read_key()
     peer.derive()
     peer.read_limit()
-    peer.send_final()
+    peer.send_limit_reply()
     t.exchange(peer, 5, b"early")
 
 
@@ -171,12 +171,12 @@ def key_early(t):
 )
 def key_early_apart(t):
     peer = t.begin()
-    peer.check_greeting()
-    peer.raw(b"\0" + peer.make_private().public, "reply 0 and client key", Cuts(at=(1, 40)))
+    peer.check_hello()
+    peer.raw(b"\0" + peer.make_private().public, "HELLO_REPLY and CLIENT_KEY", Cuts(at=(1, 40)))
     peer.read_key()
     peer.derive()
     peer.read_limit()
-    peer.send_final()
+    peer.send_limit_reply()
     t.exchange(peer, 5, b"early, in pieces")
 
 
@@ -194,36 +194,36 @@ def key_early_apart(t):
 )
 def pipeline_plain(t):
     peer = t.begin()
-    peer.raw(b"\0\0" + t.frame(peer, 7, b"first"), "reply, final reply and a message in one write")
-    peer.check_greeting()
+    peer.raw(b"\0\0" + t.frame(peer, 7, b"first"), "HELLO_REPLY, LIMIT_REPLY and a message in one write")
+    peer.check_hello()
     peer.read_limit()
     peer.handshaken = True
     t.expect_echo(peer, 7, b"first")
 
 
 @case(
-    "hs.final.with-message",
-    "Messages may follow the final reply in the same write",
+    "hs.limit-reply.with-message",
+    "Messages may follow LIMIT_REPLY in the same write",
     roles=SERVER,
     params={"enc": ENC, "count": (1, 3)},
     reqs="HS-004 HS-038 HS-039 FR-009",
     expect="conforms",
     positive=True,
     why="Nothing separates the last byte of the handshake from the first frame.",
-    hint="Treat what was read beyond the final reply as frames.",
+    hint="Treat what was read beyond LIMIT_REPLY as frames.",
 )
 def final_with_message(t):
-    peer = t.begin().handshake(until="final")
+    peer = t.begin().handshake(until="limit-reply")
     messages = [(10 + index, t.payload(20 + index, index)) for index in range(t.p.count)]
-    peer.raw(b"\0" + b"".join(t.frame(peer, *message) for message in messages), "final reply and messages")
+    peer.raw(b"\0" + b"".join(t.frame(peer, *message) for message in messages), "LIMIT_REPLY and messages")
     peer.handshaken = True
     for message in messages:
         t.expect_echo(peer, *message)
 
 
 @case(
-    "hs.final.any-value",
-    "Every value of the final reply is taken alike",
+    "hs.limit-reply.any-value",
+    "Every value of LIMIT_REPLY is taken alike",
     roles=SERVER,
     params={"enc": ENC, "value": (0, 1, 2, 7, 255)},
     reqs="HS-036",
@@ -234,31 +234,31 @@ def final_with_message(t):
 )
 def final_any_value(t):
     peer = t.begin()
-    peer.handshake(final=t.p.value)
+    peer.handshake(limit_reply=t.p.value)
     t.exchange(peer, 5, b"any value")
 
 
 @case(
-    "hs.final.needed",
-    "No frame comes before the final reply",
+    "hs.limit-reply.needed",
+    "No frame comes before LIMIT_REPLY",
     roles=SERVER,
     params={"enc": ENC},
-    rung=1,
+    adapter_level=1,
     reqs="HS-037",
     expect="conforms",
     why="A client that has not finished its handshake would read a frame as its answer.",
     hint="Accept messages for a connection only when its handshake is complete.",
 )
 def final_needed(t):
-    peer = t.begin().handshake(until="final")
+    peer = t.begin().handshake(until="limit-reply")
     try:
         reply = t.call("send", type=5, data="616263")
     except Exception as error:
         if type(error).__name__ != "Unsupported":
             raise
         reply = {"ok": False}
-    expect_silence(t, peer, "before the final reply")
-    peer.send_final()
+    expect_silence(t, peer, "before LIMIT_REPLY")
+    peer.send_limit_reply()
     if reply["ok"]:
         t.expect_echo(peer, 5, b"abc")  # kept until now, which is as good as refusing it
     t.exchange(peer, 6, b"after")
@@ -286,7 +286,7 @@ def split_key(t):
     roles=SERVER,
     params={
         "enc": ENC,
-        "step": ("connected", "greeting", "reply", "half-key", "key", "limit"),
+        "step": ("connected", "hello", "reply", "half-key", "key", "limit"),
         "how": ("end", "abort"),
     },
     when=lambda role, enc, step, how: enc == "on" or step not in ("half-key", "key"),
@@ -300,13 +300,13 @@ def close_at(t):
     peer = t.begin()
     step = t.p.step
     if step != "connected":
-        peer.check_greeting()
+        peer.check_hello()
     if step in ("reply", "half-key", "key", "limit"):
-        peer.send_reply()
+        peer.send_hello_reply()
     if step in ("half-key", "key") or (step == "limit" and t.encrypted):
         peer.read_key()
         public = peer.make_private().public
-        peer.raw(public[:50] if step == "half-key" else public, "client key")
+        peer.raw(public[:50] if step == "half-key" else public, "CLIENT_KEY")
     if step == "limit":
         if t.encrypted:
             peer.derive()
@@ -326,25 +326,25 @@ def close_at(t):
     "hs.stall.others",
     "A silent client does not keep others waiting",
     roles=SERVER,
-    params={"enc": ENC, "step": ("greeting", "reply", "key")},
+    params={"enc": ENC, "step": ("hello", "reply", "key")},
     when=lambda role, enc, step: enc == "on" or step != "key",
     reqs="CN-001 CN-002 CN-005 HS-008",
     expect="conforms",
     tags=("dos",),
     liveness=False,
     why="Whoever can connect could stop the service by doing nothing.",
-    hint="Accept and greet (or refuse by closing) independently of the other connections.",
+    hint="Accept and send HELLO (or refuse by closing) independently of the other connections.",
 )
 def stall_others(t):
     first = t.begin()
-    first.check_greeting()
+    first.check_hello()
     if t.p.step in ("reply", "key"):
-        first.send_reply()
+        first.send_hello_reply()
     if t.p.step == "key":
         first.read_key()
     second = t.begin()
     try:
-        second.check_greeting()
+        second.check_hello()
     except Exception as error:
         if type(error).__name__ != "Closed":
             raise
@@ -358,7 +358,7 @@ def stall_others(t):
     needs=("handshake-timeout",),
     params={"enc": ENC, "step": ("start", "middle")},
     config=lambda **_: {"handshake_timeout_ms": 400},
-    rung=1,
+    adapter_level=1,
     reqs="HS-006 HS-007",
     expect="closed",
     tags=("dos",),
@@ -368,16 +368,16 @@ def stall_others(t):
 def stall_timeout(t):
     peer = t.begin()
     if t.role == "server":
-        peer.check_greeting()
+        peer.check_hello()
         if t.p.step == "middle":
-            peer.send_reply()
+            peer.send_hello_reply()
             if t.encrypted:
                 peer.read_key()
             else:
                 peer.read_limit()
     elif t.p.step == "middle":
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
     t.settle_handshake(peer)
 
 
@@ -385,7 +385,7 @@ def stall_timeout(t):
     "hs.stall.drip",
     "Bytes that trickle in do not prolong the handshake",
     needs=("handshake-timeout",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ("on",)},
     config=lambda **_: {"handshake_timeout_ms": 400},
     reqs="HS-006",
@@ -397,12 +397,12 @@ def stall_timeout(t):
 def stall_drip(t):
     peer = t.begin()
     if t.role == "server":
-        peer.check_greeting()
-        peer.send_reply()
+        peer.check_hello()
+        peer.send_hello_reply()
         peer.read_key()
     else:
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
     public = peer.make_private().public
     # 96 bytes at 60 ms take 5.8 s: far beyond the deadline, which has to strike on the way.
     for index in range(len(public) - 1):
@@ -432,9 +432,9 @@ def one_write(t):
             t.see("split", f"the {label} of {size} bytes came with only {seen} bytes at first")
 
     if t.role == "server":
-        whole(2, "greeting")
-        peer.check_greeting()
-        peer.send_reply()
+        whole(2, "hello")
+        peer.check_hello()
+        peer.send_hello_reply()
         if t.encrypted:
             whole(97, "key")
             peer.read_key()
@@ -443,28 +443,28 @@ def one_write(t):
             peer.derive()
         whole(36 if t.encrypted else 8, "limit")
         peer.read_limit()
-        peer.send_final()
+        peer.send_limit_reply()
     else:
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
         if t.encrypted:
             peer.send_key()
             whole(97, "key")
             peer.read_key()
             peer.derive()
         peer.send_limit()
-        peer.read_final()
+        peer.read_limit_reply()
     t.exchange(peer, 5, b"whole")
 
 
 # A client under test
 
 
-def greet(t, version: int, flag: int, policy: str, encrypted: bool | None = None):
-    """Greets in an odd way and records the client's reply."""
+def offer(t, version: int, flag: int, policy: str, encrypted: bool | None = None):
+    """Sends an odd HELLO and records the client's HELLO_REPLY."""
     peer = t.begin(policy=policy, encrypted=encrypted)
-    peer.send_greeting(version, flag)
-    reply = peer.read_reply()
+    peer.send_hello(version, flag)
+    reply = peer.read_hello_reply()
     if reply == codec.REPLY_OK:
         t.see("accepted", f"the client replied 0 to version {version}, encryption {flag}")
     else:
@@ -484,7 +484,7 @@ def greet(t, version: int, flag: int, policy: str, encrypted: bool | None = None
     hint="Reply 1 and close; do not leave closing to the server or a garbage collector.",
 )
 def version_refused(t):
-    greet(t, t.p.version, int(t.encrypted), "required" if t.encrypted else "off")
+    offer(t, t.p.version, int(t.encrypted), "required" if t.encrypted else "off")
 
 
 @case(
@@ -498,7 +498,7 @@ def version_refused(t):
     hint="Check the version first.",
 )
 def version_before_flag(t):
-    greet(t, t.p.version, t.p.flag, "required")
+    offer(t, t.p.version, t.p.flag, "required")
 
 
 @case(
@@ -513,7 +513,7 @@ def version_before_flag(t):
     hint="Compare the flag with the configuration before replying.",
 )
 def flag_downgrade(t):
-    greet(t, codec.PROTOCOL_VERSION, codec.PLAIN, "required")
+    offer(t, codec.PROTOCOL_VERSION, codec.PLAIN, "required")
 
 
 @case(
@@ -529,7 +529,7 @@ def flag_downgrade(t):
     hint="Reply 2 and close, or encrypt; never go on in plain text.",
 )
 def flag_upgrade(t):
-    greet(t, codec.PROTOCOL_VERSION, codec.ENCRYPTED, "off", encrypted=True)
+    offer(t, codec.PROTOCOL_VERSION, codec.ENCRYPTED, "off", encrypted=True)
 
 
 @case(
@@ -552,14 +552,14 @@ def flag_unknown(t):
     if t.p.policy == "optional" and not t.control:
         from ..context import Verdictless
 
-        raise Verdictless("needs an adapter of rung 1")
-    greet(t, codec.PROTOCOL_VERSION, t.p.flag, t.p.policy)
+        raise Verdictless("needs an adapter of level 1")
+    offer(t, codec.PROTOCOL_VERSION, t.p.flag, t.p.policy)
 
 
 @case(
     "hs.encryption.default",
     "Who asks for nothing gets encryption",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     needs=("enc-default",),
     level="should",
@@ -575,14 +575,14 @@ def encryption_default(t):
         t.serve(encryption="default")
         t.exchange(t.open(), 5, b"unasked")
     else:
-        greet(t, codec.PROTOCOL_VERSION, codec.PLAIN, "default")
+        offer(t, codec.PROTOCOL_VERSION, codec.PLAIN, "default")
 
 
 @case(
     "hs.flag.optional",
     "A client for which encryption is optional takes both",
     roles=CLIENT,
-    rung=1,
+    adapter_level=1,
     params={"enc": ENC},
     needs=("enc-optional",),
     reqs="HS-015",
@@ -598,8 +598,8 @@ def flag_optional(t):
 
 
 @case(
-    "hs.greeting.split",
-    "The greeting may arrive in two pieces",
+    "hs.hello.split",
+    "HELLO may arrive in two pieces",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="HS-002 HS-018 FR-003",
@@ -609,19 +609,19 @@ def flag_optional(t):
     why="A client that acts on one byte takes the missing flag for 0 and silently goes on without encryption.",
     hint="Read two bytes in a loop before deciding anything.",
 )
-def greeting_split(t):
+def hello_split(t):
     peer = t.begin()
-    peer.raw(bytes([codec.PROTOCOL_VERSION]), "first byte of the greeting")
+    peer.raw(bytes([codec.PROTOCOL_VERSION]), "first byte of HELLO")
     peer.wire.wait_consumed()
-    expect_silence(t, peer, "after one byte of the greeting")
-    peer.raw(bytes([int(t.encrypted)]), "second byte of the greeting")
-    peer.check_reply()
+    expect_silence(t, peer, "after one byte of HELLO")
+    peer.raw(bytes([int(t.encrypted)]), "second byte of HELLO")
+    peer.check_hello_reply()
     if t.encrypted:
         peer.send_key()
         peer.read_key()
         peer.derive()
     peer.send_limit()
-    peer.read_final()
+    peer.read_limit_reply()
     t.exchange(peer, 5, b"two pieces")
 
 
@@ -652,20 +652,20 @@ def server_split(t):
     expect="conforms",
     positive=True,
     why="Two messages may arrive in one read.",
-    hint="Take exactly two bytes for the greeting and keep the rest.",
+    hint="Take exactly two bytes for HELLO and keep the rest.",
 )
 def server_coalesced(t):
     peer = t.begin()
     if t.encrypted:
-        peer.raw(b"\x02\x01" + peer.make_private().public, "greeting and server key in one write")
-        peer.check_reply()
+        peer.raw(b"\x02\x01" + peer.make_private().public, "HELLO and SERVER_KEY in one write")
+        peer.check_hello_reply()
         peer.read_key()
         peer.derive()
         peer.send_limit()
     else:
-        peer.raw(b"\x02\x00" + peer.limit_frame(peer.limit), "greeting and limit in one write")
-        peer.check_reply()
-    peer.read_final()
+        peer.raw(b"\x02\x00" + peer.limit_frame(peer.limit), "HELLO and LIMIT in one write")
+        peer.check_hello_reply()
+    peer.read_limit_reply()
     t.exchange(peer, 5, b"coalesced")
 
 
@@ -678,13 +678,13 @@ def server_coalesced(t):
     expect="conforms",
     liveness=False,
     why="The server reads what comes next as the next message of the handshake.",
-    hint="Send the final reply only after the limit has been read and accepted.",
+    hint="Send LIMIT_REPLY only after the limit has been read and accepted.",
 )
 def client_waits(t):
     peer = t.begin()
-    expect_silence(t, peer, "before the greeting")
-    peer.send_greeting()
-    peer.check_reply()
+    expect_silence(t, peer, "before HELLO")
+    peer.send_hello()
+    peer.check_hello_reply()
     if t.encrypted:
         peer.send_key()
         peer.read_key()
@@ -693,8 +693,8 @@ def client_waits(t):
 
 
 @case(
-    "hs.client.final-zero",
-    "The client's final reply is 0, and nothing follows by itself",
+    "hs.client.limit-reply-zero",
+    "The client's LIMIT_REPLY is 0, and nothing follows by itself",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="HS-035 VR-003",
@@ -704,12 +704,12 @@ def client_waits(t):
     hint="Send 00.",
 )
 def client_final_zero(t):
-    peer = t.begin().handshake(until="final")
-    value = peer.read_final()
+    peer = t.begin().handshake(until="limit-reply")
+    value = peer.read_limit_reply()
     if value != 0:
-        t.see("malformed", f"the final reply is {value}")
+        t.see("malformed", f"LIMIT_REPLY is {value}")
     t.opened()
-    expect_silence(t, peer, "after the final reply though the application sent nothing")
+    expect_silence(t, peer, "after LIMIT_REPLY though the application sent nothing")
 
 
 @case(
@@ -770,7 +770,7 @@ def limit_any_value(t):
     "hs.server.leaves",
     "A server that leaves in the middle of the handshake is a failure the client survives",
     roles=CLIENT,
-    params={"enc": ENC, "step": ("connected", "half-greeting", "reply", "half-key", "key", "half-limit", "limit")},
+    params={"enc": ENC, "step": ("connected", "half-hello", "reply", "half-key", "key", "half-limit", "limit")},
     when=lambda role, enc, step: enc == "on" or step not in ("half-key", "key"),
     reqs="HS-005 SC-001 ER-001",
     expect="closed",
@@ -781,11 +781,11 @@ def limit_any_value(t):
 def server_leaves(t):
     peer = t.begin()
     step = t.p.step
-    if step == "half-greeting":
-        peer.raw(b"\x02", "half the greeting")
+    if step == "half-hello":
+        peer.raw(b"\x02", "half HELLO")
     elif step != "connected":
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
         if step == "half-key":
             peer.raw(peer.make_private().public[:50], "half the key")
         elif t.encrypted and step in ("key", "half-limit", "limit"):

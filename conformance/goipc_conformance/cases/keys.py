@@ -228,7 +228,7 @@ def seeded(t) -> keys.PrivateKey:
 @case(
     "key.derivation.known",
     "A known private key gives the known public key, and whatever X is, the key for it",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     needs=("hooks.rng",),
     params={"enc": ON, "zeros": (0, 1, 2)},
@@ -248,7 +248,7 @@ def derivation_known(t):
         peer.send_key()
         peer.derive()
         peer.read_limit()
-        peer.send_final()
+        peer.send_limit_reply()
     else:
         peer.handshake()
     if peer.peer_public != private.public:
@@ -264,7 +264,7 @@ def derivation_known(t):
 @case(
     "key.random-fails",
     "Without random bytes there is no connection",
-    rung=1,
+    adapter_level=1,
     needs=("hooks.random-fails",),
     params={"enc": ON, "draws": (0, 1)},
     reqs="KD-003",
@@ -320,7 +320,7 @@ def zero_byte_or_patience(t):
     "key.derivation.leading-zero-client",
     "Leading zero bytes of X are not part of the hash (client)",
     roles=("client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ON},
     reqs="KD-011 KD-001",
     expect="conforms",
@@ -364,7 +364,7 @@ def padded_peer(t):
     peer.send_key()
     peer.derive()
     peer.read_limit()
-    peer.send_final()
+    peer.send_limit_reply()
     peer.key = keys.session_key_padded(peer.shared_x)
     peer.nonces_seen.clear()
     try:
@@ -380,7 +380,7 @@ def padded_peer(t):
     "key.derivation.padded-server",
     "A server that hashes all 48 bytes of X may be taken",
     roles=("client",),
-    rung=1,
+    adapter_level=1,
     params={"enc": ON},
     level="may",
     reqs="KD-013 KD-015",
@@ -401,7 +401,7 @@ def padded_server(t):
         peer.key = keys.session_key_padded(peer.shared_x)
         peer.send_limit()
         try:
-            peer.read_final()
+            peer.read_limit_reply()
         except Closed:
             t.see("closed")
             return

@@ -67,9 +67,9 @@ def descriptors_failed(t):
     for index in range(t.p.count):
         peer = t.begin()
         try:
-            peer.check_greeting()
+            peer.check_hello()
             if index % 2:
-                peer.send_reply(2)
+                peer.send_hello_reply(2)
         except Closed:
             pass
         peer.wire.close()
@@ -177,7 +177,7 @@ def memory_traffic(t):
     hint="Stop reading when the buffer is full.",
 )
 def memory_handshake(t):
-    peer = t.begin().handshake(until="reply")
+    peer = t.begin().handshake(until="hello-reply")
     before = t.usage()
     block = bytes(65536)
     try:
@@ -234,7 +234,7 @@ def state_of(path: str) -> str:
 def idle(t):
     peer = t.open() if t.p.state != "stalled" else t.begin()
     if t.p.state == "stalled":
-        peer.check_greeting()
+        peer.check_hello()
     else:
         t.exchange_sentinel(peer)
     if t.p.state == "ended":

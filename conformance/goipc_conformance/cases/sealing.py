@@ -218,7 +218,7 @@ def after_failure(t):
     "seal.before-failure",
     "What came whole before a forged frame is delivered",
     params={"enc": ON},
-    rung=1,
+    adapter_level=1,
     reqs="SE-010 FR-009 FR-013",
     expect="closed",
     also="ignored",
@@ -319,7 +319,7 @@ def counted(t, sealed: int, opened: int = 0):
 @case(
     "seal.count.exhausted",
     "The connection ends rather than seal more than 2^32 - 1 frames",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     needs=("hooks.sealed",),
     params={"enc": ON},
@@ -352,7 +352,7 @@ def count_exhausted(t):
 @case(
     "seal.count.random",
     "Random nonces end with the connection's 2^32nd frame, counted ones do not",
-    rung=1,
+    adapter_level=1,
     own_server=True,
     needs=("hooks.sealed",),
     params={"enc": ON},

@@ -96,7 +96,7 @@ def generate_command(options: argparse.Namespace) -> int:
         profile = Profile(max(1, options.examples), profile.steps)
     target = choose.target_from(options.words, options.server, options.client, options.plain)
     timeout = TIMEOUT * options.timeout_scale
-    sample = choose.greet(target, choose.start_patience(timeout))
+    sample = choose.say_hello(target, choose.start_patience(timeout))
     roles = [role for role in ("server", "client") if options.role in (role, "all") and role in sample.roles]
     modes = tuple(on for on, capability in ((True, "enc"), (False, "plain")) if capability in sample.caps)
     if not roles:

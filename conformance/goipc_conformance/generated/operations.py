@@ -176,7 +176,7 @@ class BadHandshake(Operation):
     kind: ClassVar[str] = "bad-handshake"
     ends: ClassVar[bool] = True
     # Without encryption nobody sends a key.
-    FAULTS: ClassVar[tuple[str, ...]] = ("vanish", "abort", "reply", "final-cut")
+    FAULTS: ClassVar[tuple[str, ...]] = ("vanish", "abort", "reply", "limit-reply-cut")
     KEY_FAULTS: ClassVar[tuple[str, ...]] = ("garbage", "key-off-curve", "key-prefix", "key-cut")
     fault: str = "vanish"
     value: int = 1

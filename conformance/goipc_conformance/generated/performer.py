@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .. import codec, keys
+from ..adapter.level1 import ServeRefused
 from ..adapter.process import StartError
-from ..adapter.rung1 import ServeRefused
 from ..adapter.subject import AdapterError, Died, Hung, Subject
 from ..case import Case, Instance
 from ..context import Context, NotReady, RefusedPeer
@@ -372,7 +372,7 @@ class Performer:
         except (Closed, Refused, Malformed):
             pass  # it may end wherever it notices
         except Silent:
-            if operation.fault not in ("vanish", "key-cut", "final-cut"):
+            if operation.fault not in ("vanish", "key-cut", "limit-reply-cut"):
                 raise Finding(
                     "wedged", "the handshake went wrong and the connection stayed open", operation.signature
                 ) from None
@@ -383,16 +383,16 @@ class Performer:
     def _bad_client_handshake(self, peer: ClientPeer, operation: ops.BadHandshake) -> bool:
         """We are the client. True: we close ourselves."""
         if operation.fault == "vanish":
-            peer.handshake(until=["greeting", "reply", "limit", "final"][operation.value % 4])
+            peer.handshake(until=["hello", "hello-reply", "limit", "limit-reply"][operation.value % 4])
             return True
         if operation.fault == "abort":
             return self._break_off(peer, operation.value % (2 + codec.PUBLIC_KEY_SIZE * self.knobs.encrypted))
-        peer.check_greeting()
+        peer.check_hello()
         if operation.fault == "reply":
-            peer.send_reply(operation.value % 255 + 1)
+            peer.send_hello_reply(operation.value % 255 + 1)
             return False
-        peer.send_reply()
-        if not self.knobs.encrypted or operation.fault == "final-cut":
+        peer.send_hello_reply()
+        if not self.knobs.encrypted or operation.fault == "limit-reply-cut":
             return True
         peer.read_key()
         if operation.fault == "key-cut":
@@ -404,21 +404,21 @@ class Performer:
     def _bad_server_handshake(self, peer: ServerPeer, operation: ops.BadHandshake) -> bool:
         """We are the server."""
         if operation.fault == "vanish":
-            peer.handshake(until=["greeting", "reply", "limit", "final"][operation.value % 4])
+            peer.handshake(until=["hello", "hello-reply", "limit", "limit-reply"][operation.value % 4])
             return True
         if operation.fault == "abort":
             sealed = (codec.PUBLIC_KEY_SIZE + codec.SEAL_SIZE) * self.knobs.encrypted
             return self._break_off(peer, operation.value % (2 + 2 * codec.LENGTH_SIZE + sealed))
         if operation.fault == "reply":
-            peer.send_greeting(version=operation.value % 255 + 3 & 0xFF or 1)
-            peer.read_reply()
+            peer.send_hello(version=operation.value % 255 + 3 & 0xFF or 1)
+            peer.read_hello_reply()
             return False
-        if not self.knobs.encrypted or operation.fault == "final-cut":
+        if not self.knobs.encrypted or operation.fault == "limit-reply-cut":
             peer.handshake(until="limit")
             peer.raw(codec.u32(99), "limit of length 99")
             return False
-        peer.send_greeting()
-        peer.check_reply()
+        peer.send_hello()
+        peer.check_hello_reply()
         if operation.fault == "key-cut":
             peer.send_key(peer.make_private().public[: operation.value % 96 + 1])
             return True

@@ -33,16 +33,16 @@ def fields_of(label: str, size: int, sealed: bool) -> list[tuple[int, str]]:
     name = re.sub(r" \(\d+ of \d+\)$", "", label)
     if "(" in label and " of " in label:
         return [(size, "data")]  # a piece of something
-    if name.startswith("greeting"):
+    if name.startswith("HELLO") and not name.startswith("HELLO_REPLY"):
         return [(1, "version"), (1, "flag")]
-    if name in ("server key", "client key") or (size == 97 and name.startswith("key")):
+    if name in ("SERVER_KEY", "CLIENT_KEY") or (size == 97 and name.startswith("key")):
         return [(1, "tag"), (48, "x"), (48, "y")]
-    if name in ("frame length", "limit length"):
+    if name in ("frame length", "LIMIT length"):
         return [(4, "length")]
-    if name in ("frame body", "limit body"):
-        return body_fields(size, sealed, name.startswith("limit"))
-    if name.startswith(("message", "limit ")):
-        return [(4, "length"), *body_fields(size - 4, sealed, name.startswith("limit"))]
+    if name in ("frame body", "LIMIT body"):
+        return body_fields(size, sealed, name.startswith("LIMIT"))
+    if name.startswith(("message", "LIMIT ")):
+        return [(4, "length"), *body_fields(size - 4, sealed, name.startswith("LIMIT"))]
     return [(size, "data")]
 
 

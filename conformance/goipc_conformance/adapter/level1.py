@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rung 1: the harness protocol HP/1, JSON lines on the adapter's standard input and output (or a socket)."""
+"""Level 1: the harness protocol HP/1, JSON lines on the adapter's standard input and output (or a socket)."""
 
 import json
 import os
@@ -195,14 +195,14 @@ class PendingReply(Pending):
 
 
 class Adapter(Subject):
-    rung = 1
+    level = 1
 
     def __init__(self, words: list[str], timeout: float, umask: int = -1):
         self._process: Process | None = Process(words, control=True, umask=umask)
         self._timeout = timeout
         self.control = Control(self._process.stdout.fileno(), self._process.stdin.fileno())
 
-    def greet(self) -> dict[str, Any]:
+    def say_hello(self) -> dict[str, Any]:
         """hello, and the check that a made-up command is refused."""
         try:
             reply = self.call("hello", self._timeout, hp=PROTOCOL)

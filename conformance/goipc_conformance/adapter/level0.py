@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rung 0: an echo program, judged by the socket alone."""
+"""Level 0: an echo program, judged by the socket alone."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ MAXIMUM_DEFAULT = 3145728
 class EchoProgram(Subject):
     """Starts the server command on `serve`, the client command on every `connect`."""
 
-    rung = 0
+    level = 0
 
     def __init__(self, server: str | None, client: str | None, plain_only: bool = False, umask: int = -1):
         self._umask = umask
