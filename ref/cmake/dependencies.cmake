@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Finds what the library links. Sets GOIPC_LIBRARIES (in link order), GOIPC_INCLUDE_DIRS, GOIPC_HAVE_OPENSSL, and for the
-# installed package files GOIPC_PC_REQUIRES (pkg-config modules) and GOIPC_PC_LIBS.
+# Finds what the library links. Sets GOIPC_LIBRARIES (in link order), GOIPC_INCLUDE_DIRS, GOIPC_HAVE_OPENSSL,
+# GOIPC_HAVE_NETTLE, GOIPC_HAVE_IPSEC_MB, and for the installed package files GOIPC_PC_REQUIRES (pkg-config modules) and GOIPC_PC_LIBS.
 if(NOT WIN32) # whose own threads need no library
     set(THREADS_PREFER_PTHREAD_FLAG ON)
     find_package(Threads REQUIRED)
@@ -35,8 +35,45 @@ if(GOIPC_OPENSSL)
         list(APPEND GOIPC_LIBRARIES OpenSSL::Crypto)
         set(GOIPC_PC_REQUIRES "libcrypto >= 3.0")
     else()
-        message(STATUS "OpenSSL 3 not found: goipc is built with libtomcrypt alone")
+        message(STATUS "OpenSSL 3 not found: goipc is built without it")
     endif()
+endif()
+
+# Finds the header and the library of every PART (name header library), each as GOIPC_<name>_INCLUDE_DIR and
+# GOIPC_<name>_LIBRARY, and links them where all are there. Sets GOIPC_HAVE_<back end>.
+function(goipc_find_back_end back_end title)
+    set(GOIPC_HAVE_${back_end} OFF PARENT_SCOPE)
+    if(NOT GOIPC_${back_end})
+        return()
+    endif()
+    set(libraries ${GOIPC_LIBRARIES})
+    set(directories ${GOIPC_INCLUDE_DIRS})
+    set(pc_libs "${GOIPC_PC_LIBS}")
+    foreach(part ${ARGN})
+        string(REPLACE ":" ";" part ${part})
+        list(GET part 0 name)
+        list(GET part 1 header)
+        list(GET part 2 library)
+        find_path(GOIPC_${name}_INCLUDE_DIR ${header})
+        find_library(GOIPC_${name}_LIBRARY ${library})
+        mark_as_advanced(GOIPC_${name}_INCLUDE_DIR GOIPC_${name}_LIBRARY)
+        if(NOT GOIPC_${name}_INCLUDE_DIR OR NOT GOIPC_${name}_LIBRARY)
+            message(STATUS "${title} not found (${header}, ${library}): goipc is built without it")
+            return()
+        endif()
+        list(APPEND libraries ${GOIPC_${name}_LIBRARY})
+        list(APPEND directories ${GOIPC_${name}_INCLUDE_DIR})
+        string(APPEND pc_libs " -l${library}")
+    endforeach()
+    set(GOIPC_LIBRARIES ${libraries} PARENT_SCOPE)
+    set(GOIPC_INCLUDE_DIRS ${directories} PARENT_SCOPE)
+    set(GOIPC_PC_LIBS "${pc_libs}" PARENT_SCOPE)
+    set(GOIPC_HAVE_${back_end} ON PARENT_SCOPE)
+endfunction()
+
+goipc_find_back_end(NETTLE nettle HOGWEED:nettle/ecc.h:hogweed NETTLE:nettle/gcm.h:nettle GMP:gmp.h:gmp)
+if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+    goipc_find_back_end(IPSEC_MB "IPSec MB" IPSEC_MB:intel-ipsec-mb.h:IPSec_MB)
 endif()
 if(NOT WIN32)
     list(APPEND GOIPC_LIBRARIES Threads::Threads)

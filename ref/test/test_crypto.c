@@ -1,28 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: both back ends compute what the specification says and the same as each other, the parts
- * that are common to them are right at every boundary, and the self-test notices every function
- * that is broken. Method: literals made with the Python package "cryptography", the two back ends
- * against each other, and tables in which one function is replaced. */
-#include "core/crypto_backend.h"
-#include "test.h"
+/* Goal: all back ends compute what the specification says and the same as each other, the parts
+ * that are common to them are right at every boundary, every combination of a curve and a cipher can
+ * be had by its name, and the self-test notices every function that is broken. Method: literals made
+ * with the Python package "cryptography", the back ends against each other, and tables in which one
+ * function is replaced. */
+#include "crypto_tables.h"
 
-static const goipc_crypto *backends[2];
-static size_t backend_count;
+static crypto_tables backends;
 
 /* --- choosing --------------------------------------------------------------------------------- */
+
+static bool is_built_in(const char *name)
+{
+    return goipc_crypto_by_name(name) != NULL;
+}
 
 static void test_tables(void)
 {
     const goipc_crypto *tomcrypt = goipc_crypto_tomcrypt();
     const goipc_crypto *openssl = goipc_crypto_openssl();
+    const crypto_tables all = every_combination();
 
     EXPECT(tomcrypt != NULL && strcmp(tomcrypt->name, "tomcrypt") == 0);
     EXPECT(openssl == NULL || strcmp(openssl->name, "openssl") == 0);
-    EXPECT(goipc_crypto_default() == (openssl != NULL ? openssl : tomcrypt));
+    EXPECT(goipc_crypto_default() == all.at[0] && all.at[all.count - 1] == tomcrypt);
     EXPECT(goipc_crypto_by_name("tomcrypt") == tomcrypt);
     EXPECT(goipc_crypto_by_name("openssl") == openssl);
-    EXPECT(goipc_crypto_by_name("none") == NULL);
-    EXPECT(goipc_crypto_by_name("") == NULL);
+    EXPECT(!is_built_in("none") && !is_built_in("") && !is_built_in("ipsec-mb"));
+    EXPECT(!is_built_in("tomcrypt+tomcrypt") && !is_built_in("tomcrypt+") && !is_built_in("+"));
+    EXPECT(!is_built_in("ipsec-mb+tomcrypt"));
+    for (size_t i = 0; i < all.count; i++) {
+        EXPECT(goipc_crypto_by_name(all.at[i]->name) == all.at[i]);
+    }
+}
+
+/* Curve and cipher are chosen apart: each from the best library that is there. */
+static void test_choice(void)
+{
+    const bool has_nettle = is_built_in("nettle"), has_openssl = goipc_crypto_openssl() != NULL;
+    const char *curve = has_nettle ? "nettle" : has_openssl ? "openssl" : "tomcrypt";
+    const char *cipher = is_built_in("tomcrypt+ipsec-mb") ? "ipsec-mb"
+                         : has_openssl                    ? "openssl"
+                                                          : curve;
+    char name[64];
+
+    snprintf(name, sizeof name, strcmp(curve, cipher) == 0 ? "%s" : "%s+%s", curve, cipher);
+    EXPECT(strcmp(goipc_crypto_default()->name, name) == 0);
+}
+
+/* A combination has the functions of both its halves, and none of its own. */
+static void test_combinations(void)
+{
+    const crypto_tables all = every_combination();
+
+    for (size_t i = 0; i < all.count; i++) {
+        const char *plus = strchr(all.at[i]->name, '+');
+        char curve_name[64], cipher_name[64];
+        const goipc_crypto *curve, *cipher;
+
+        if (plus == NULL) {
+            continue;
+        }
+        snprintf(curve_name, sizeof curve_name, "%.*s", (int)(plus - all.at[i]->name),
+                 all.at[i]->name);
+        snprintf(cipher_name, sizeof cipher_name, "%s%s",
+                 strcmp(plus, "+ipsec-mb") == 0 ? "tomcrypt+" : "", plus + 1);
+        curve = goipc_crypto_by_name(curve_name);
+        cipher = goipc_crypto_by_name(cipher_name);
+        EXPECT(curve != NULL && cipher != NULL);
+        EXPECT(all.at[i]->random == curve->random && all.at[i]->sha256 == curve->sha256);
+        EXPECT(all.at[i]->p384_public == curve->p384_public);
+        EXPECT(all.at[i]->p384_shared == curve->p384_shared);
+        EXPECT(all.at[i]->aead_new == cipher->aead_new &&
+               all.at[i]->aead_free == cipher->aead_free);
+        EXPECT(all.at[i]->aead_seal == cipher->aead_seal);
+        EXPECT(all.at[i]->aead_open == cipher->aead_open);
+        EXPECT(all.at[i]->aead_start == cipher->aead_start);
+        EXPECT(goipc_crypto_self_test(all.at[i]) == GOIPC_ERROR_OK);
+    }
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */
@@ -105,8 +160,8 @@ static void test_scalars(void)
     for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++) {
         from_hex(scalars[i].scalar, scalar, sizeof scalar);
         EXPECT(goipci_private_key_valid(scalar) == scalars[i].valid);
-        for (size_t b = 0; b < backend_count; b++) {
-            const goipc_crypto *crypto = backends[b];
+        for (size_t b = 0; b < backends.count; b++) {
+            const goipc_crypto *crypto = backends.at[b];
             const goipc_error expected = scalars[i].valid ? GOIPC_ERROR_OK : GOIPC_ERROR_ARGUMENT;
 
             EXPECT(crypto->p384_public(crypto->context, scalar, public_key) == expected);
@@ -618,7 +673,7 @@ static goipc_error fail_seal(void *context, void *aead, const uint8_t nonce[12],
 
 static void test_frame_that_cannot_be_sealed(void)
 {
-    goipc_crypto crypto = *backends[0];
+    goipc_crypto crypto = *backends.at[0];
     uint8_t out[40];
     size_t size = 7;
 
@@ -630,7 +685,7 @@ static void test_frame_that_cannot_be_sealed(void)
 
 static void test_frames_without_memory(void)
 {
-    goipc_crypto crypto = *backends[0];
+    goipc_crypto crypto = *backends.at[0];
     uint8_t body[40] = {0};
     const uint8_t *data;
     uint32_t type;
@@ -856,11 +911,10 @@ static void test_one_back_end(const goipc_crypto *crypto)
 
 int main(void)
 {
-    backends[backend_count++] = goipc_crypto_tomcrypt();
-    if (goipc_crypto_openssl() != NULL) {
-        backends[backend_count++] = goipc_crypto_openssl();
-    }
+    backends = each_library();
     test_tables();
+    test_choice();
+    test_combinations();
     test_wipe();
     test_equal();
     test_scalars();
@@ -869,11 +923,11 @@ int main(void)
     test_nonces();
     test_frames_without_memory();
     test_frame_that_cannot_be_sealed();
-    for (size_t one = 0; one < backend_count; one++) {
-        test_one_back_end(backends[one]);
-        for (size_t other = 0; other < backend_count; other++) {
-            test_agreement(backends[one], backends[other]);
-            test_seal_and_open(backends[one], backends[other]);
+    for (size_t one = 0; one < backends.count; one++) {
+        test_one_back_end(backends.at[one]);
+        for (size_t other = 0; other < backends.count; other++) {
+            test_agreement(backends.at[one], backends.at[other]);
+            test_seal_and_open(backends.at[one], backends.at[other]);
         }
     }
     printf("ok %d checks\n", test_checks);

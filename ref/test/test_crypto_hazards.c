@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: the known traps of the libraries underneath are closed: registration from several threads
  * at once, randomness when no descriptor is free, public keys that are no points, tags that are
- * nearly right. Method: provoke each of them with both back ends. */
+ * nearly right. Method: provoke each of them with every back end. */
 #define _DEFAULT_SOURCE
 
-#include "core/crypto_backend.h"
-#include "test.h"
+#include "crypto_tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
-static const goipc_crypto *backends[2];
-static size_t backend_count;
+static crypto_tables backends;
 
 /* --- registration ----------------------------------------------------------------------------- */
 
@@ -87,9 +85,9 @@ static void test_no_free_descriptor(void)
     none.rlim_cur = 0;
     EXPECT(setrlimit(RLIMIT_NOFILE, &none) == 0);
     EXPECT(open("/dev/null", O_RDONLY) == -1 && errno == EMFILE); /* the trap is set */
-    for (size_t i = 0; i < backend_count; i++) {
-        EXPECT(goipc_crypto_self_test(backends[i]) == GOIPC_ERROR_OK);
-        check_bits(backends[i]);
+    for (size_t i = 0; i < backends.count; i++) {
+        EXPECT(goipc_crypto_self_test(backends.at[i]) == GOIPC_ERROR_OK);
+        check_bits(backends.at[i]);
     }
     EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
@@ -246,15 +244,12 @@ static void test_every_flipped_bit_of_a_message(const goipc_crypto *crypto)
 int main(void)
 {
     test_first_use_from_many_threads();
-    backends[backend_count++] = goipc_crypto_tomcrypt();
-    if (goipc_crypto_openssl() != NULL) {
-        backends[backend_count++] = goipc_crypto_openssl();
-    }
+    backends = each_library();
     test_no_free_descriptor();
-    for (size_t i = 0; i < backend_count; i++) {
-        test_points(backends[i]);
-        test_every_flipped_bit_of_a_point(backends[i]);
-        test_every_flipped_bit_of_a_message(backends[i]);
+    for (size_t i = 0; i < backends.count; i++) {
+        test_points(backends.at[i]);
+        test_every_flipped_bit_of_a_point(backends.at[i]);
+        test_every_flipped_bit_of_a_message(backends.at[i]);
     }
     printf("ok %d checks\n", test_checks);
     return 0;

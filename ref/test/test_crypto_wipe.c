@@ -5,8 +5,7 @@
  * bytes from the middle of each secret. A control shows that the search finds what is not wiped. */
 #define _GNU_SOURCE
 
-#include "core/crypto_backend.h"
-#include "test.h"
+#include "crypto_tables.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -383,6 +382,8 @@ static void control_libtommath(void)
 
 int main(void)
 {
+    crypto_tables backends;
+
     if (UNDER_SANITIZER) {
         /* One sanitizer's memory takes too long to search, another's frames are deeper than what a
          * call overwrites of the stack. */
@@ -397,9 +398,9 @@ int main(void)
     (void)goipc_crypto_default(); /* registers the back ends */
     in_child(control_search);
     in_child(control_libtommath);
-    test_nothing_is_left(goipc_crypto_tomcrypt());
-    if (goipc_crypto_openssl() != NULL) {
-        test_nothing_is_left(goipc_crypto_openssl());
+    backends = each_library();
+    for (size_t i = 0; i < backends.count; i++) {
+        test_nothing_is_left(backends.at[i]);
     }
     printf("ok %d checks\n", test_checks);
     return 0;

@@ -4,6 +4,7 @@
  * given back was wiped, and where the header says that the session is as it was, it is. Method: the
  * same conversation again and again, with the Nth call failing, until one runs through
  * untouched. */
+#include "crypto_tables.h"
 #include "session_peer.h"
 
 /* One count for both ends, so that every N hits one call of the whole conversation. */
@@ -378,21 +379,20 @@ static void test_every_crypto_call_fails_once(const goipc_crypto *crypto, bool l
 
 int main(void)
 {
-    const goipc_crypto *back_ends[] = {goipc_crypto_tomcrypt(), goipc_crypto_openssl()};
-
-    const size_t last = back_ends[1] != NULL ? 1 : 0;
+    const crypto_tables back_ends = each_library();
+    const size_t last = back_ends.count - 1;
 
     sizes[MESSAGE_COUNT - 1] = (size_t)test_amount("bytes of the largest message", 100000, 10000);
     for (size_t i = 0; i <= last; i++) {
         /* What a leading zero changes is done by the session, whatever computes for it. */
-        const int forms = i == last ? 2 : (int)test_amount("key forms with tomcrypt", 2, 1);
+        const int forms = i > 0 ? 2 : (int)test_amount("key forms with tomcrypt", 2, 1);
 
         for (int leading_zero = 0; leading_zero < forms; leading_zero++) {
-            test_every_allocation_fails_once(back_ends[i], leading_zero);
+            test_every_allocation_fails_once(back_ends.at[i], leading_zero);
             /* The calls that fail are the table's, whatever is behind it; memory is the back
              * end's. */
-            if (i == last || !test_is_slow()) {
-                test_every_crypto_call_fails_once(back_ends[i], leading_zero);
+            if (i > 0 || !test_is_slow()) {
+                test_every_crypto_call_fails_once(back_ends.at[i], leading_zero);
             } else {
                 printf("slow: no failing calls with tomcrypt\n");
             }

@@ -4,6 +4,7 @@
  * it arrives gives the same message as one that is opened as a whole; and of a frame whose tag is
  * wrong, or never comes, nothing is delivered and no plaintext stays. Method: pairs of sessions,
  * real and with scripted crypto, and an allocator that looks at what it gets back. */
+#include "crypto_tables.h"
 #include "session_peer.h"
 
 enum {
@@ -13,8 +14,7 @@ enum {
     FRAME_MAX = DATA_MAX + 36,
 };
 
-static const goipc_crypto *backends[2];
-static size_t backend_count;
+static crypto_tables backends;
 
 static uint8_t data[DATA_MAX];
 
@@ -158,7 +158,7 @@ static void test_what_pays(void)
 {
     pair plain = new_pair(GOIPC_ENCRYPTION_OFF, NULL);
     pair sealed = new_pair(GOIPC_ENCRYPTION_REQUIRE, NULL);
-    scripted script = {backends[0], 1};
+    scripted script = {backends.at[0], 1};
     goipc_crypto whole = scripted_crypto(&script); /* knows nothing of parts */
     pair unable = new_pair(GOIPC_ENCRYPTION_REQUIRE, &whole);
 
@@ -331,7 +331,7 @@ static goipc_error leading_zero_shared(void *context, const uint8_t private_key[
                                        const uint8_t peer_public_key[97], uint8_t shared_x[48])
 {
     const goipc_error error =
-        backends[0]->p384_shared(context, private_key, peer_public_key, shared_x);
+        backends.at[0]->p384_shared(context, private_key, peer_public_key, shared_x);
 
     shared_x[0] = 0;
     shared_x[1] |= 1;
@@ -340,7 +340,7 @@ static goipc_error leading_zero_shared(void *context, const uint8_t private_key[
 
 static void test_first_frame_in_an_open_key_form(void)
 {
-    goipc_crypto crypto = *backends[0];
+    goipc_crypto crypto = *backends.at[0];
     uint8_t *frame = malloc(FRAME_MAX);
     goipc_event event;
     size_t size;
@@ -365,7 +365,7 @@ static void test_first_frame_in_an_open_key_form(void)
 
 static void test_table_without_parts(void)
 {
-    scripted script = {backends[0], 1};
+    scripted script = {backends.at[0], 1};
     goipc_crypto whole = scripted_crypto(&script);
     goipc_session *client = new_session(GOIPC_ROLE_CLIENT, GOIPC_ENCRYPTION_REQUIRE, NULL, 0);
     goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, &whole, 0);
@@ -526,7 +526,7 @@ static void test_sending_fails_without_memory(goipc_encryption encryption, long 
     long call = 0;
 
     for (;; call++) {
-        pair both = failing_pair(encryption, backends[backend_count - 1], &allocator);
+        pair both = failing_pair(encryption, backends.at[backends.count - 1], &allocator);
         goipc_error error;
 
         allocations_left = call;
@@ -611,7 +611,7 @@ static goipc_event arrive_but(pair *both, size_t missing, uint8_t last[16])
 static void test_held_messages_are_kept(goipc_encryption encryption)
 {
     const goipc_allocator allocator = {NULL, failing_allocate, plain_release};
-    pair both = failing_pair(encryption, backends[0], &allocator);
+    pair both = failing_pair(encryption, backends.at[0], &allocator);
     uint8_t last[16];
     const goipc_event first = arrive_but(&both, sizeof last, last);
     goipci_buffer kept;
@@ -644,10 +644,7 @@ static void test_held_messages_are_kept(goipc_encryption encryption)
 
 int main(void)
 {
-    backends[backend_count++] = goipc_crypto_tomcrypt();
-    if (goipc_crypto_openssl() != NULL) {
-        backends[backend_count++] = goipc_crypto_openssl();
-    }
+    backends = each_library();
     for (size_t i = 0; i < sizeof data; i++) {
         data[i] = (uint8_t)(i * 31 + i / 256 * 7 + 1);
     }
@@ -662,14 +659,14 @@ int main(void)
     test_held_messages_are_kept(GOIPC_ENCRYPTION_REQUIRE);
     test_sending_fails_without_memory(GOIPC_ENCRYPTION_OFF, 2);
     test_sending_fails_without_memory(GOIPC_ENCRYPTION_REQUIRE, 2);
-    for (size_t i = 0; i < backend_count; i++) {
-        real = backends[i];
+    for (size_t i = 0; i < backends.count; i++) {
+        real = backends.at[i];
         test_lent_messages(GOIPC_ENCRYPTION_REQUIRE, real);
         test_wrong_frames(real);
         test_sending_fails_at_every_call();
         test_receiving_fails_at_every_call();
-        for (size_t other = 0; other < backend_count; other++) {
-            test_frames_in_every_cut(real, backends[other]);
+        for (size_t other = 0; other < backends.count; other++) {
+            test_frames_in_every_cut(real, backends.at[other]);
         }
     }
     printf("ok %d checks\n", test_checks);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: both back ends give the right answer to every vector of the Wycheproof project that
+/* Goal: all back ends give the right answer to every vector of the Wycheproof project that
  * applies: P-384 points in 97 bytes, AES-256-GCM with 12-byte nonces and 16-byte tags, and the
  * session keys that golang-ipc derives. Method: files of space-separated hexadecimal fields in the
  * directory that the first argument names ("-" is an empty field); skipped where they are not
  * there. */
-#include "core/internal.h"
-#include "test.h"
+#include "crypto_tables.h"
 
 enum { LINE_SIZE = 4096, FIELDS_MAX = 10, BYTES_MAX = 1024 };
 
-static const goipc_crypto *backends[2];
-static size_t backend_count;
+static crypto_tables backends;
 static const char *directory;
 static long step = 1; /* every so many lines are checked */
 
@@ -70,8 +68,8 @@ static int for_each_line(const char *name, void (*check)(const goipc_crypto *, c
             continue;
         }
         split(&current);
-        for (size_t i = 0; i < backend_count; i++) {
-            check(backends[i], &current);
+        for (size_t i = 0; i < backends.count; i++) {
+            check(backends.at[i], &current);
         }
     }
     fclose(file);
@@ -197,10 +195,7 @@ int main(int argc, char **argv)
         return TEST_SKIPPED;
     }
     directory = argv[1];
-    backends[backend_count++] = goipc_crypto_tomcrypt();
-    if (goipc_crypto_openssl() != NULL) {
-        backends[backend_count++] = goipc_crypto_openssl();
-    }
+    backends = each_library();
     gcm = for_each_line("gcm.txt", check_gcm);
     step = test_amount("vectors of the curve: every", 1, 16);
     keys = for_each_line("session_keys.txt", check_session_key);
@@ -210,6 +205,6 @@ int main(int argc, char **argv)
         return TEST_SKIPPED;
     }
     printf("ok %d checks: %d ecdh, %d session keys, %d gcm, %d back ends\n", test_checks, ecdh,
-           keys, gcm, (int)backend_count);
+           keys, gcm, (int)backends.count);
     return 0;
 }

@@ -46,6 +46,14 @@ bool goipci_equal(const uint8_t *left, const uint8_t *right, size_t size)
     return difference == 0;
 }
 
+goipc_error goipci_tag_verdict(uint8_t expected[16], const uint8_t tag[16])
+{
+    const bool is_right = goipci_equal(expected, tag, GOIPC_TAG_SIZE);
+
+    goipc_wipe(expected, GOIPC_TAG_SIZE);
+    return is_right ? GOIPC_ERROR_OK : GOIPC_ERROR_DECRYPT;
+}
+
 /* 1 where left < right as big-endian numbers of 48 bytes, else 0: the borrow of left - right. */
 static unsigned is_below(const uint8_t left[48], const uint8_t right[48])
 {

@@ -16,10 +16,7 @@
 #include <openssl/objects.h>
 
 /* Lengths of EVP calls are int, and a frame may have 4 GiB. A multiple of the block size. */
-enum {
-    CHUNK_SIZE_MAX = 1 << 30,
-    GATHERED_SIZE_MAX = 2048, /* larger messages are not copied to save a call of the cipher */
-};
+enum { CHUNK_SIZE_MAX = 1 << 30 };
 
 /* Set once, before the table is given out, and constant from then on. */
 static EVP_CIPHER *cipher;
@@ -287,34 +284,24 @@ static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[1
                                                               : GOIPC_ERROR_DECRYPT;
 }
 
-/* The plaintext is put together where the ciphertext is to be: for a small message a second call of
- * the cipher costs more than copying it. */
-static goipc_error seal_gathered(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
-                                 size_t data_size, uint8_t *out)
+/* Where the plaintext has been put together, none of it may stay when the cipher fails. */
+static goipc_error seal_gathered(EVP_CIPHER_CTX *keyed, size_t size, uint8_t *out)
 {
-    goipc_error error;
+    const goipc_error error = update(keyed, out, size, out);
 
-    memcpy(out, head, GOIPC_FRAME_TYPE_SIZE);
-    if (data_size > 0 && data != out + GOIPC_FRAME_TYPE_SIZE) {
-        memcpy(out + GOIPC_FRAME_TYPE_SIZE, data, data_size);
-    }
-    error = update(keyed, out, GOIPC_FRAME_TYPE_SIZE + data_size, out);
     if (error != GOIPC_ERROR_OK) {
-        goipc_wipe(out, GOIPC_FRAME_TYPE_SIZE + data_size);
+        goipc_wipe(out, size);
     }
     return error;
 }
 
-/* The first block is put together apart: writing its ciphertext overwrites the first bytes of data
- * where the caller seals in place. */
 static goipc_error seal_large(EVP_CIPHER_CTX *keyed, const uint8_t head[4], const uint8_t *data,
                               size_t data_size, uint8_t *out)
 {
     uint8_t first[GOIPCI_AES_BLOCK_SIZE];
     goipc_error error;
 
-    memcpy(first, head, GOIPC_FRAME_TYPE_SIZE);
-    memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, GOIPCI_BLOCK_DATA_SIZE);
+    goipci_first_block(head, data, first);
     error = update(keyed, first, sizeof first, out);
     if (error == GOIPC_ERROR_OK) {
         error = update(keyed, data + GOIPCI_BLOCK_DATA_SIZE, data_size - GOIPCI_BLOCK_DATA_SIZE,
@@ -337,8 +324,9 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
     is_marked = begin_quietly();
     error = start(aead, nonce, false);
     if (error == GOIPC_ERROR_OK) {
-        error = data_size <= GATHERED_SIZE_MAX ? seal_gathered(aead, head, data, data_size, out)
-                                               : seal_large(aead, head, data, data_size, out);
+        error = goipci_gather(head, data, data_size, out)
+                    ? seal_gathered(aead, GOIPC_FRAME_TYPE_SIZE + data_size, out)
+                    : seal_large(aead, head, data, data_size, out);
     }
     if (error == GOIPC_ERROR_OK) {
         error = finish_seal(aead, tag);

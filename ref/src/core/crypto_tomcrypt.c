@@ -348,14 +348,10 @@ static inline goipc_error aead_finish_seal(void *context, void *aead, uint8_t ta
 static inline goipc_error aead_finish_open(void *context, void *aead, const uint8_t tag[16])
 {
     uint8_t expected[GOIPC_TAG_SIZE];
-    goipc_error error = aead_finish_seal(context, aead, expected);
+    const goipc_error error = aead_finish_seal(context, aead, expected);
 
     assert(tag != NULL);
-    if (error == GOIPC_ERROR_OK && !goipci_equal(expected, tag, sizeof expected)) {
-        error = GOIPC_ERROR_DECRYPT;
-    }
-    goipc_wipe(expected, sizeof expected); /* the right tag of a forged message must not leak */
-    return error;
+    return error == GOIPC_ERROR_OK ? goipci_tag_verdict(expected, tag) : error;
 }
 
 static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
