@@ -47,7 +47,7 @@ CORE = (
     "handshake.c",
     "session.c",
 )
-BACK_ENDS = ("crypto_tomcrypt.c", "crypto_openssl.c")
+BACK_ENDS = ("crypto_tomcrypt.c", "crypto_openssl.c", "crypto_nettle.c", "crypto_ipsec_mb.c")
 INPUT_SIZE_MAX = {"sealed": 256, "pair": 512, "wire": 256}
 COMMITTED_SIZE_MAX = 4096
 STATISTIC = re.compile(r"^stat::(\w+):\s+(\d+)$", re.MULTILINE)

@@ -36,6 +36,7 @@ from goipc_conformance.adapter.subject import AdapterError, Died, Hung, Unsuppor
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 MESSAGE_SIZE_MAX = 3145728
+CRYPTO = ("tomcrypt", "openssl", "nettle+ipsec-mb")
 SIZES = [0, 1, 5, 4096, 65535, 65536, 1 << 20, MESSAGE_SIZE_MAX]
 TYPES = [1, 1 << 16, (1 << 31) - 1]
 QUICK_SIZES = [0, 5, 65536, MESSAGE_SIZE_MAX]
@@ -481,7 +482,7 @@ def find_adapter(given: str | None, wine: bool) -> pathlib.Path | None:
 
 def our_programs(adapter: pathlib.Path, wine: bool) -> list[Implementation]:
     ours = []
-    for crypto in ("tomcrypt", "openssl"):
+    for crypto in CRYPTO:
         command = (*runner(wine), str(adapter), "--crypto", crypto)
         probe = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         missing = f"{crypto} is not built in" if probe.returncode == NOT_BUILT_IN else ""

@@ -28,6 +28,7 @@ from gatelib import ROOT, Tally, project_files, relative
 PROGRAMS = {"echo_server.c": ROOT / "ref/example/echo_server.c", "echo_client.c": ROOT / "ref/example/echo_client.c"}
 ARCHIVE = ROOT / "build/release/ref/libgoipc.a"
 IMPLEMENTATIONS = {
+    "goipc-nettle+ipsec-mb": "the library with nettle and IPSec MB, both roles",
     "goipc-openssl": "the library with OpenSSL, both roles",
     "goipc-tomcrypt": "the library with libtomcrypt, both roles",
     "golang-ipc-1.2.4": "golang-ipc 1.2.4, both roles",
@@ -99,11 +100,11 @@ def build(name: str, source: str, folder: Path) -> Path | None:
     (folder / name).write_text(source, encoding="utf-8")
     program = folder / name.removesuffix(".c")
     libraries = subprocess.run(
-        ["pkg-config", "--libs", "--silence-errors", "libcrypto"], capture_output=True, text=True
+        ["pkg-config", "--libs", "--silence-errors", str(ARCHIVE.parent / "goipc.pc")], capture_output=True, text=True
     ).stdout.split()
     command = [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-DGOIPC_STATIC=1"]
     command += ["-I", str(ROOT / "ref/include"), str(folder / name), "-o", str(program), str(ARCHIVE)]
-    command += ["-ltomcrypt", "-ltommath", *libraries, "-lpthread"]
+    command += [word for word in libraries if word != "-lgoipc"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(done.stderr)

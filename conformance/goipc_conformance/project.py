@@ -14,7 +14,9 @@ from .adapter.subject import AdapterError, Died, Hung
 
 BINARIES = Path("build") / "conformance" / "bin"
 UPSTREAM, FORK = "golang-ipc-1.2.4", "golang-ipc-joe-at-startupmedia-1.3.5"
-IMPLEMENTATIONS = ("goipc", "goipc-openssl", "goipc-tomcrypt", UPSTREAM, FORK)
+# One for each library that computes; the fastest pair first.
+BACK_ENDS = ("nettle+ipsec-mb", "openssl", "tomcrypt")
+IMPLEMENTATIONS = ("goipc", *(f"goipc-{name}" for name in BACK_ENDS), UPSTREAM, FORK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ def reference_jobs(root: Path, options: argparse.Namespace) -> list[Job]:
     if adapter is not None and adapter.exists():
         adapter = keep(adapter, root / BINARIES)
     jobs = []
-    for back_end in ("openssl", "tomcrypt"):
+    for back_end in BACK_ENDS:
         name = f"goipc-{back_end}"
         if adapter is None or not adapter.exists():
             jobs.append(Job(name, absent="the adapter of the reference is not built (libcjson is needed for it)"))

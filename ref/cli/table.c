@@ -92,8 +92,10 @@ const table_option table_options[] = {
      NULL, 0, GOIPC_MESSAGE_SIZE_CEILING,
      "Most data that an arriving message may have. Default, and meaning of values below 1024: "
      "3145728."},
-    {OPTION_CRYPTO, "crypto", TABLE_ENDPOINT | TABLE_DECODE, TABLE_TEXT, "BACKEND", NULL, 0, 0,
-     "The crypto back end, openssl or tomcrypt. Default: the best that is built in."},
+    {OPTION_CRYPTO, "crypto", TABLE_ENDPOINT | TABLE_DECODE, TABLE_TEXT, "CURVE+CIPHER", NULL, 0, 0,
+     "The crypto libraries: nettle, openssl or tomcrypt, as cipher also ipsec-mb; one name for "
+     "both. "
+     "Default: the best that are there, see goipc version."},
     {'d', "directory", TABLE_ENDPOINT, TABLE_DIRECTORY, "DIRECTORY", NULL, 0, 0,
      "Where the socket is. Default /tmp."},
     {OPTION_ABSTRACT, "abstract", TABLE_ENDPOINT, TABLE_NONE, NULL, NULL, 0, 0,

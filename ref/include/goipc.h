@@ -289,14 +289,16 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_decode_header(const uint8_t *in,
 /* ------------------------------------------------------------------------------------------------
  * 4 Crypto
  *
- * A table of functions is the whole seam: libtomcrypt is always there, OpenSSL 3 where it was found
- * at build time, and a caller may bring its own (or wrap one, to script `random` in a test). Zero
+ * A table of functions is the whole seam. libtomcrypt is always there; OpenSSL 3, nettle and IPSec MB
+ * (Intel's Multi-Buffer Crypto for IPsec, x86-64 only, AES-256-GCM only) where they were found at
+ * build time and this processor can run them. The curve (with SHA-256 and randomness) and the cipher
+ * are chosen apart. A caller may bring its own table (or wrap one, to script `random` in a test). Zero
  * stripping, nonces, counting and limits are the core's, never the table's. Every function MUST be
  * safe to call from several threads on different aead objects.
  */
 /* A back end. The first argument of every function is `context`. */
 typedef struct goipc_crypto {
-    const char *name; /* "tomcrypt", "openssl" */
+    const char *name; /* such as "openssl" or "nettle+ipsec-mb" */
     void *context;    /* first argument of every function below */
 
     /* Fills `out` from the system's random source. It MUST fail (RANDOM) rather than give less. */
@@ -350,17 +352,20 @@ typedef struct goipc_crypto {
     goipc_error (*aead_finish_open)(void *context, void *aead, const uint8_t tag[16]);
 } goipc_crypto;
 
-/* The static table of libtomcrypt, which is always there. This and the next three do its one-time
- * registration, from any number of threads. */
+/* The static table of libtomcrypt, which is always there. This and the next three set up all back ends
+ * once, from any number of threads: see SECURITY.md for what that changes in libtommath and GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 /* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
  * that is running lacks an algorithm. */
 GOIPC_API const goipc_crypto *goipc_crypto_openssl(void);
-/* What NULL in a configuration means: openssl where there is one (constant-time AES, 20 times the
- * speed), else tomcrypt. */
+/* What NULL in a configuration means, decided once: the curve of nettle, else OpenSSL, else
+ * libtomcrypt; the cipher of IPSec MB, else OpenSSL, else nettle, else libtomcrypt. Its `name` says
+ * which. */
 GOIPC_API const goipc_crypto *goipc_crypto_default(void);
 
-/* By its `name`, "tomcrypt" or "openssl"; NULL for one that is not built in. */
+/* By its name: CURVE+CIPHER, or one name where both are of the same library. CURVE is "nettle",
+ * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". NULL for a library that is not
+ * built in or that this processor cannot run. */
 GOIPC_API const goipc_crypto *goipc_crypto_by_name(const char *name);
 
 /* Known answers for every function of the table: call it once at start-up where policy asks for it.

@@ -30,10 +30,14 @@ CORE = (
     "crypto_openssl",
     "crypto_openssl_none",
     "record",
+    "crypto_nettle",
+    "crypto_nettle_none",
+    "crypto_ipsec_mb",
+    "crypto_ipsec_mb_none",
     "handshake",
     "session",
 )
-TESTS = r"^ref\.(error|wire|buffer|system|crypto.*|.*crypt_failures|openssl_failures|vectors|session.*)$"
+TESTS = r"^ref\.(error|wire|buffer|system|crypto.*|.*crypt_failures|(openssl|nettle|ipsec_mb)_failures|vectors|session.*)$"
 
 
 def build() -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # This machine under MemorySanitizer, which needs every library instrumented: so the crypto libraries are built anew,
-# and OpenSSL is left out.
+# and the other back ends are left out.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR ${CMAKE_HOST_SYSTEM_PROCESSOR})
 set(CMAKE_C_COMPILER clang)

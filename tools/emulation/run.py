@@ -96,6 +96,8 @@ def build(name: str, folder: str) -> tuple[str, str]:
             "-DCMAKE_BUILD_TYPE=Debug",
             "-DCMAKE_C_FLAGS_DEBUG=-O2 -g",
             "-DGOIPC_OPENSSL=OFF",
+            "-DGOIPC_NETTLE=OFF",
+            "-DGOIPC_IPSEC_MB=OFF",
             "-DGOIPC_WERROR=ON",
         ],
         ["cmake", "--build", f"{folder}/build", "-j", str(job_count()), "--target", *programs],

@@ -527,7 +527,7 @@ static bool choose_crypto(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--crypto") == 0) {
         real_crypto = goipc_crypto_by_name(argv[2]);
     } else if (argc != 1) {
-        fprintf(stderr, "usage: %s [--crypto tomcrypt|openssl]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--crypto CURVE+CIPHER]\n", argv[0]);
         return false;
     }
     if (real_crypto == NULL) {
