@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         end_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # whatever the locale and the adapter's texts
+            # Whatever the locale and the adapter's texts, and each line at once, also into a pipe.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     own, words = split_target(sys.argv[1:] if arguments is None else arguments)
     try:
         parser = build_parser()

@@ -230,8 +230,11 @@ REPORTS = ("json", "junit", "tap", "md", "badge", "html", "wire")
 TARGET = ("server", "client", "plain", "words")
 
 
-def perform(options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None) -> Run:
-    """Runs a selection against the implementation that the options name, and holds it to its record."""
+def perform(
+    options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None, name: str = ""
+) -> Run:
+    """Runs a selection against the implementation that the options name, and holds it to its record. The progress
+    calls it by `name`, or as it calls itself."""
     from .cli import Usage, now
 
     if not 0 < options.timeout_scale <= 1000:
@@ -256,7 +259,7 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
         isolation=options.isolate,
     )
     engine = Engine(target.maker(choose.start_patience(timeout)), settings, sample)
-    progress = text.Progress(sys.stderr, len(instances), options.quiet)
+    progress = text.Progress(sys.stderr, name or engine.identity.name, len(instances), options.quiet)
 
     def on_result(result: Result) -> None:
         shown = dataclasses.replace(result)
@@ -269,13 +272,14 @@ def perform(options: argparse.Namespace, instances: list[Instance], record: Expe
         results = engine.run(instances, on_result)
     except Interrupted as stop:
         results, interrupted = stop.results, True
-    progress.finish()
+    finally:
+        progress.finish()
     if record:
         # An interrupted run, or one that stopped at a failure, has not met every case.
         stale = expectations.apply(record, results, complete=is_whole(options) and len(results) == len(instances))
     if not interrupted:
         try:
-            confirm(engine, results, record, options.repeats)
+            confirm(engine, results, record, options.repeats, progress.say)
         except KeyboardInterrupt:
             interrupted = True
     identity = {"name": engine.identity.name, "version": engine.identity.version, **engine.identity.details}

@@ -177,7 +177,7 @@ def matrix_command(options: argparse.Namespace) -> int:
         expect = str(record.path) if record else None
         one = argparse.Namespace(**{**vars(options), "words": split_command(command), "expect": expect})
         try:
-            run = commands.perform(one, instances, record)
+            run = commands.perform(one, instances, record, name)
         except (AdapterError, StartError, Died, Hung) as error:
             print(f"ERROR {name}: {error}")
             code = code or 3

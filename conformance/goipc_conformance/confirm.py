@@ -7,6 +7,8 @@ is shown. It is XFLAKY and passes only where the record of the implementation na
 that the race explains.
 """
 
+from collections.abc import Callable
+
 from .engine import Engine, Repeat, Result
 from .expectations import Expectations, judge_by
 from .outcome import Verdict
@@ -15,11 +17,18 @@ from .outcome import Verdict
 SUSPECTS_MAX = 20
 
 
-def confirm(engine: Engine, results: list[Result], record: Expectations | None, times: int) -> None:
+def confirm(
+    engine: Engine,
+    results: list[Result],
+    record: Expectations | None,
+    times: int,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:
     suspects = [result for result in results if result.verdict.counts_as == "failed"]
     if not times or len(suspects) > SUSPECTS_MAX:
         return
     for suspect in suspects:
+        say(f"asking {suspect.key} again, up to {times} times")
         settle(suspect, engine, record, times)
 
 

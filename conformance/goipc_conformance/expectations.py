@@ -228,12 +228,12 @@ def unused(expectations: Expectations, verdicts: dict[str, str]) -> list[str]:
 
 def judge_by(expectations: Expectations, result: Result) -> None:
     """Turns the verdict on one result into what it is in view of the record."""
-    if not was_judged(result.verdict):
-        return
     entry = expectations.entry_for(result)
-    if entry is None:
+    if entry is None or not is_used(entry, result.verdict):
         return
     result.expectation = entry
+    if not was_judged(result.verdict):
+        return
     passed = result.verdict.counts_as == "passed"
     if result.outcome not in entry.outcome:
         result.verdict = Verdict.XPASS if passed else Verdict.XDIFF

@@ -2,6 +2,7 @@
 """Outcomes, selection, placeholders and expectations, without any implementation."""
 
 import datetime
+from types import SimpleNamespace
 
 import pytest
 from goipc_conformance import expectations, selection
@@ -10,6 +11,7 @@ from goipc_conformance.adapter.process import StartError
 from goipc_conformance.case import REGISTRY
 from goipc_conformance.engine import Result
 from goipc_conformance.outcome import Verdict, canonical, judge, known
+from goipc_conformance.report import Run
 
 
 def test_outcomes_have_one_spelling():
@@ -146,6 +148,19 @@ def test_what_depends_on_timing_may_be_skipped_but_not_unsupported(tmp_path):
     for verdict, stale in ((Verdict.SKIP, 0), (Verdict.UNSUPPORTED, 1)):
         result = result_of("server:key.zero-point", verdict, "")
         assert len(expectations.apply(expectation_file(tmp_path, body), [result], complete=True)) == stale
+
+
+def test_figures_are_the_same_whatever_a_race_gave(tmp_path):
+    """A recorded case counts as known when it conforms, deviates or is no question this time."""
+    body = ENTRY.replace('["crashed"]', '["crashed", "closed"]') + 'rate = "1 in 2"\n'
+    for verdict, outcome in ((Verdict.PASS, "closed"), (Verdict.CRASH, "crashed"), (Verdict.SKIP, "")):
+        results = [
+            result_of("server:key.zero-point", verdict, outcome),
+            result_of("server:key.prefix", Verdict.PASS, ""),
+        ]
+        expectations.apply(expectation_file(tmp_path, body), results, complete=True)
+        run = SimpleNamespace(results=results, stale=[], fault="")
+        assert Run.figures.fget(run) == {"passed": 1, "known": 1, "failed": 0, "skipped": 0}
 
 
 def test_all_unsupported_leaves_the_whole_record_stale():

@@ -4,7 +4,9 @@
 import argparse
 import io
 import json
+import re
 import shlex
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -191,21 +193,50 @@ def results_of(*verdicts):
     return [Result(one, verdict, outcome="closed") for one, verdict in zip(instances, verdicts)]
 
 
-def test_progress_off_a_terminal(monkeypatch):
-    """A failure at once, and a line every ten seconds."""
+def test_progress_off_a_terminal():
+    """A line at the beginning, a failure at once, and a line every few seconds, each with the implementation's name."""
     now = [0.0]
     stream = io.StringIO()
-    progress = text.Progress(stream, 4, False, text.Pace(lambda: now[0]))
+    progress = text.Progress(stream, "some", 4, False, text.Pace(lambda: now[0]))
     passed, failed, late, later = results_of(Verdict.PASS, Verdict.FAIL, Verdict.PASS, Verdict.PASS)
     progress(passed)
     progress(failed)
-    assert stream.getvalue() == f"FAIL {failed.key}: closed\n"
-    for now[0], one in ((10.5, late), (15.0, later)):
+    assert stream.getvalue() == f"some: 4 questions\nsome: FAIL {failed.key}: closed\n"
+    for now[0], one in ((5.5, late), (10.0, later)):
         progress(one)
-    assert stream.getvalue().splitlines()[1:] == ["3/4  1 not as required"]
+    assert stream.getvalue().splitlines()[2:] == [f"some: 3/4 asked, 1 not as required, last {late.key}"]
     quiet = io.StringIO()
-    text.Progress(quiet, 1, True)(failed)
+    text.Progress(quiet, "some", 1, True)(failed)
     assert not quiet.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, False),
+    ],
+)
+def test_colours_are_those_that_the_environment_asks_for(suite, toy, monkeypatch, variables, coloured):
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **variables}.items():
+        monkeypatch.setenv(name, value)
+    done = suite("run", "server:hs.complete", "--repeats", 0, *toy("altered"))
+    assert done.returncode == 1
+    assert bool(re.search(r"\x1b\[[\d;]*31mFAIL", done.stdout)) is coloured
+    assert "\x1b" not in done.stdout or variables
+
+
+def test_lines_do_not_wait_in_a_pipe(toy):
+    """The first line of the progress is read while the adapter has not even been asked."""
+    command = [sys.executable, "-m", "goipc_conformance", "run", "server:hs.complete", *toy("silent")]
+    with subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True) as program:
+        assert re.fullmatch(r"toy: \d+ questions\n", program.stdout.readline())
+        assert program.poll() is None
+        program.terminate()
 
 
 def test_failures_come_while_the_run_goes_on_and_known_ones_do_not(suite, toy, tmp_path):
@@ -215,7 +246,7 @@ def test_failures_come_while_the_run_goes_on_and_known_ones_do_not(suite, toy, t
     arguments = ["run", "server:hs.complete", "--repeats", "0"]
     assert "FAIL server:hs.complete[enc=on]: " in suite(*arguments, *toy("altered")).stderr
     done = suite(*arguments, "--expect", "e.toml", *toy("altered"))
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.returncode == 0 and "FAIL" not in done.stderr, done.stderr
 
 
 # --- what an adapter declares -----------------------------------------------------------------------

@@ -47,6 +47,17 @@ class Run:
         return {verdict.value: counted[verdict] for verdict in Verdict if counted[verdict]}
 
     @property
+    def figures(self) -> dict[str, int]:
+        """What two runs agree on, whatever was settled by a race: a result of which the record speaks counts as
+        known, even where it conforms or was no question this time."""
+        counted = collections.Counter(
+            "known" if result.expectation and result.verdict.counts_as != "failed" else result.verdict.counts_as
+            for result in self.results
+        )
+        counted["failed"] += len(self.stale) + bool(self.fault)
+        return {name: counted[name] for name in ("passed", "known", "failed", "skipped")}
+
+    @property
     def exit_code(self) -> int:
         if self.interrupted:
             return 130

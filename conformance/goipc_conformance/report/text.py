@@ -9,21 +9,27 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+import rich.progress
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.text import Text
+
 from .. import requirements
 from ..engine import WEAK_CUTS, Result
 from ..outcome import Verdict
 from ..wire import LogEntry
 from . import Run, totals_line, wanted
 
-COLOURS = {
-    Verdict.PASS: "32",
-    Verdict.PASS_LENIENT: "32",
-    Verdict.XFAIL: "33",
-    Verdict.XFLAKY: "33",
-    Verdict.SKIP: "2",
-    Verdict.UNSUPPORTED: "2",
+STYLES = {
+    Verdict.PASS: "green",
+    Verdict.PASS_LENIENT: "green",
+    Verdict.XFAIL: "yellow",
+    Verdict.XFLAKY: "yellow",
+    Verdict.SKIP: "dim",
+    Verdict.UNSUPPORTED: "dim",
 }
-PACE_S = 10.0
+PACE_S = 5.0
 ERRORS_SHOWN = 2  # of one kind: the harness failed, and a thousand times the same says no more
 ARROWS = {">": "->", "<": "<-", "!": "--"}
 
@@ -31,10 +37,6 @@ ARROWS = {">": "->", "<": "<-", "!": "--"}
 def printable(line: str) -> str:
     """What a program under test wrote must not steer the reader's terminal."""
     return "".join(char if char.isprintable() or char == " " else "\ufffd" for char in line)
-
-
-def paint(text: str, code: str, enabled: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if enabled else text
 
 
 def wire_lines(entries: list[LogEntry], limit: int = 12) -> list[str]:
@@ -139,36 +141,49 @@ class Pace:
         return True
 
 
-class Progress:
-    """Where the run is: on a terminal one line that changes, elsewhere plain lines, one for each failure as it comes
-    and one every few seconds. The report tells failures again, with all that belongs to them."""
+def console_on(stream: TextIO) -> Console:
+    """Colours as the stream and NO_COLOR, FORCE_COLOR and TERM want them; the text stays as it is."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
-    def __init__(self, stream: TextIO, total: int, quiet: bool, pace: Pace | None = None):
-        self._stream, self._total, self._quiet = stream, total, quiet
-        self._live = stream.isatty() and not quiet
+
+class Progress:
+    """Where the run is, and what it asks of whom: on a terminal a line that changes, elsewhere plain lines, one at the
+    beginning and one every few seconds. A failure is told as it comes. The report tells failures again, with all that
+    belongs to them."""
+
+    def __init__(self, stream: TextIO, name: str, total: int, quiet: bool, pace: Pace | None = None):
+        self._console = console_on(stream)
+        self._console.quiet = quiet
+        self._name, self._total = name, total
+        self._live = stream.isatty() and not quiet and not self._console.is_dumb_terminal
         self._done: collections.Counter[str] = collections.Counter()
         self._pace = pace or Pace()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            "{task.fields[now]}",
+        )
+        self._bar = rich.progress.Progress(*columns, console=self._console, transient=True, disable=not self._live)
+        self._task = self._bar.add_task(name, total=total, now="")
+        self._bar.start()
+        if not self._live:
+            self.say(f"{total} questions")
+
+    def say(self, line: str) -> None:
+        self._console.print(f"{self._name}: {line}")
 
     def __call__(self, result: Result) -> None:
         self._done[result.verdict.counts_as] += 1
-        if self._quiet:
-            return
-        line = f"{sum(self._done.values())}/{self._total}  {self._done['failed']} not as required"
-        if self._live:
-            self._stream.write(f"\r\x1b[K{line}  {result.instance.key[:60]}")
-        else:
-            if result.verdict.counts_as == "failed":
-                self._stream.write(
-                    f"{result.verdict.value} {result.key}: {result.outcome or printable(result.reason)}\n"
-                )
-            if self._pace.is_due():
-                self._stream.write(f"{line}\n")
-        self._stream.flush()
+        if result.verdict.counts_as == "failed":
+            self.say(f"{result.verdict.value} {result.key}: {result.outcome or printable(result.reason)}")
+        now = f"{self._done['failed']} not as required, last {result.key}"
+        self._bar.update(self._task, advance=1, now=escape(now))
+        if not self._live and self._pace.is_due():
+            self.say(f"{sum(self._done.values())}/{self._total} asked, {now}")
 
     def finish(self) -> None:
-        if self._live:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        self._bar.stop()
 
 
 def skip_lines(results: list[Result]) -> list[str]:
@@ -186,7 +201,7 @@ def skip_lines(results: list[Result]) -> list[str]:
 
 
 def write(run: Run, stream: TextIO = sys.stdout, verbose: bool = False, totals: bool = True) -> None:
-    colour = stream.isatty()
+    console = console_on(stream)
     errors: collections.Counter[str] = collections.Counter()
     for result in run.results:
         verdict = result.verdict
@@ -198,11 +213,9 @@ def write(run: Run, stream: TextIO = sys.stdout, verbose: bool = False, totals: 
         if bad or verbose:
             level = result.instance.case.level.upper()
             clause = f" [{result.instance.case.reqs[0]} {level}]" if result.instance.case.reqs else ""
-            stream.write(
-                f"{paint(verdict.value, COLOURS.get(verdict, '31;1'), colour)} {result.key}{clause}"
-                + (f"  {result.outcome}" if verbose and not bad else "")
-                + "\n"
-            )
+            outcome = f"  {result.outcome}" if verbose and not bad else ""
+            verdict_text = (verdict.value, STYLES.get(verdict, "bold red"))
+            console.print(Text.assemble(verdict_text, f" {result.key}{clause}{outcome}"))
         if bad:
             stream.write("\n".join(failure_lines(result, again(result, run), verbose)) + "\n\n")
     for reason, count in errors.items():
