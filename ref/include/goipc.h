@@ -42,6 +42,11 @@
  *            nobody.
  * Zero       Every configuration may be zero-initialised: encrypted, 3 MiB messages, peers of the
  *            same user (or root) only. NULL for a configuration means the same.
+ * Growth     Later versions with the same major number add functions, values of enums, and fields
+ *            in place of `reserved`; sizes and offsets stay. So a program runs with every later
+ *            library of its major version. It MUST leave `reserved` zero, and MUST ignore statuses
+ *            and events that it does not know. A configuration whose `reserved` is not zero comes
+ *            from a later header and is refused with ARGUMENT.
  *
  * PARAMETERS, said once
  *
@@ -350,6 +355,7 @@ typedef struct goipc_crypto {
     /* Ends a message. On DECRYPT the caller wipes what the updates gave. Errors: DECRYPT,
      * CRYPTO. */
     goipc_error (*aead_finish_open)(void *context, void *aead, const uint8_t tag[16]);
+    void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
 /* The static table of libtomcrypt, which is always there. This and the next three set up all back ends
@@ -453,6 +459,7 @@ typedef struct goipc_session_config {
     uint32_t queue_size_max;     /* bytes of output held before send says WOULD_BLOCK; 0: 4 MiB */
     const goipc_crypto *crypto;  /* NULL: goipc_crypto_default() */
     const goipc_allocator *allocator; /* NULL: malloc and free */
+    uintptr_t reserved[8];            /* 0 */
 } goipc_session_config;
 
 /* What goipc_session_next_event found. */
@@ -470,6 +477,7 @@ typedef struct goipc_event {
     uint32_t message_type; /* MESSAGE: 1 to 2^32 - 1 */
     const uint8_t *data;   /* MESSAGE: borrowed until the next next_event or input; never NULL */
     size_t data_size;      /* MESSAGE: bytes at data */
+    uintptr_t reserved[4]; /* 0 */
 } goipc_event;
 
 /* The server's HELLO is queued at once. config may be NULL (a server with every default).
@@ -549,13 +557,15 @@ typedef struct goipc_counters {
     uint64_t connects;     /* handshakes completed */
     uint64_t refusals;     /* peers turned away: no room, credentials, failed or late handshake */
     uint64_t failures;     /* established connections that ended with an error */
+    uint64_t reserved[9];  /* 0 */
 } goipc_counters;
 
 /* Why something failed, in words for a person: what, the name or path, why, what to do. */
 typedef struct goipc_failure {
-    goipc_error error; /* what a function returned for it */
-    int system_error;  /* errno or GetLastError(), 0 where no system call was involved */
-    char text[512];    /* one line, ended by a NUL */
+    goipc_error error;     /* what a function returned for it */
+    int system_error;      /* errno or GetLastError(), 0 where no system call was involved */
+    char text[512];        /* one line, ended by a NUL */
+    uintptr_t reserved[4]; /* 0 */
 } goipc_failure;
 
 /* ------------------------------------------------------------------------------------------------
@@ -586,13 +596,14 @@ typedef struct goipc_message {
     goipc_status status; /* data: CONNECTED */
     goipc_error error;   /* DISCONNECTED status: why (DISCONNECTED for an orderly close), else OK */
     goipc_client_id client; /* on a server: whose message or status; 0 on a client */
+    uintptr_t reserved[3];  /* 0 */
 } goipc_message;
 
 /* One message of a batch to be written. */
 typedef struct goipc_outgoing {
-    uint32_t type;    /* 1 to 2^32 - 1 */
-    const void *data; /* borrowed for the call; NULL is allowed where data_size is 0 */
-    size_t data_size; /* bytes at data */
+    uint32_t type;         /* 1 to 2^32 - 1 */
+    const void *data;      /* borrowed for the call; NULL is allowed where data_size is 0 */
+    size_t data_size;      /* bytes at data */
 } goipc_outgoing;
 
 /* Whom an endpoint talks to, judged from the kernel's word before the first byte. */
@@ -628,6 +639,7 @@ typedef struct goipc_options {
     goipc_log log;                    /* NULL: none */
     void *log_context;                /* first argument of log */
     goipc_failure *failure;           /* NULL, or written when _start fails */
+    uintptr_t reserved[16];           /* 0 */
 } goipc_options;
 
 /* What a server is told. */
@@ -636,6 +648,7 @@ typedef struct goipc_server_config {
     uint32_t clients_max;    /* served at once; 0: 1, as golang-ipc. More are closed at once */
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
+    uintptr_t reserved[8];   /* 0 */
 } goipc_server_config;
 
 /* What a client is told. */
@@ -646,6 +659,7 @@ typedef struct goipc_client_config {
         retry_interval_ms; /* longest pause between two attempts; 0: 1,000. The first retry comes
                                   within 2 ms, then pauses double, with jitter, up to this */
     bool reconnect_off;    /* end with DISCONNECTED when the connection is lost */
+    uintptr_t reserved[8]; /* 0 */
 } goipc_client_config;
 
 /* --- server --- */
@@ -710,9 +724,10 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_disconnect(goipc_server *serve
 
 /* Who a peer is, by the kernel's word; -1 where the system does not tell. */
 typedef struct goipc_credentials {
-    int64_t user;    /* effective user id when it connected */
-    int64_t group;   /* effective group id, likewise */
-    int64_t process; /* process id, which may be another's by now */
+    int64_t user;          /* effective user id when it connected */
+    int64_t group;         /* effective group id, likewise */
+    int64_t process;       /* process id, which may be another's by now */
+    uintptr_t reserved[4]; /* 0 */
 } goipc_credentials;
 /* Who a client is, to `credentials`. Errors: NOT_CONNECTED (no such client). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_credentials(goipc_server *server,

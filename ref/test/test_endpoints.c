@@ -1134,6 +1134,7 @@ static void test_bad_configurations(void)
         {.spin_us = GOIPC_FOREVER},
         {.spin_us = -3},
         {.spin_us = 1000001},
+        {.reserved = {[15] = 1}},
         {.peers = (goipc_peers)4},
         {.peers = GOIPC_PEERS_LIST, .peer_users = NULL, .peer_user_count = 1},
         {.peers = GOIPC_PEERS_LIST, .peer_users = nobody, .peer_user_count = SIZE_MAX},
@@ -1159,6 +1160,14 @@ static void test_bad_configurations(void)
         EXPECT(goipc_server_start("never", &config, &server) == GOIPC_ERROR_ARGUMENT);
         config = (goipc_server_config){.socket_mode = 010000};
         EXPECT(goipc_server_start("never", &config, &server) == GOIPC_ERROR_ARGUMENT);
+        config = (goipc_server_config){.options.failure = &failure, .reserved = {1}};
+        EXPECT(goipc_server_start("never", &config, &server) == GOIPC_ERROR_ARGUMENT);
+        EXPECT(strstr(failure.text, "later version") != NULL);
+    }
+    {
+        const goipc_client_config config = {.reserved = {1}};
+
+        EXPECT(goipc_client_start("never", &config, &client) == GOIPC_ERROR_ARGUMENT);
     }
     goipc_server_close(NULL);
     goipc_client_close(NULL);

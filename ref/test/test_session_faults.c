@@ -313,20 +313,22 @@ static bool start(const faults *f, goipc_role role, const goipc_crypto *crypto, 
 /* Whether the fault was reached at all. */
 static bool converse(faults *f)
 {
-    const goipc_crypto crypto = {"failing",
-                                 f,
-                                 failing_random,
-                                 failing_public,
-                                 failing_shared,
-                                 failing_sha256,
-                                 failing_aead_new,
-                                 failing_aead_seal,
-                                 failing_aead_open,
-                                 passing_aead_free,
-                                 failing_aead_start,
-                                 failing_aead_update,
-                                 failing_aead_finish_seal,
-                                 failing_aead_finish_open};
+    const goipc_crypto crypto = {
+        .name = "failing",
+        .context = f,
+        .random = failing_random,
+        .p384_public = failing_public,
+        .p384_shared = failing_shared,
+        .sha256 = failing_sha256,
+        .aead_new = failing_aead_new,
+        .aead_seal = failing_aead_seal,
+        .aead_open = failing_aead_open,
+        .aead_free = passing_aead_free,
+        .aead_start = failing_aead_start,
+        .aead_update = failing_aead_update,
+        .aead_finish_seal = failing_aead_finish_seal,
+        .aead_finish_open = failing_aead_finish_open,
+    };
     end server = {.received = 0}, client = {.received = 0};
 
     f->allocator = (goipc_allocator){f, allocate, release};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Names and texts, all from the lists of goipc.h. */
-#include "goipc.h"
+#include "core/internal.h"
 
 const char *goipc_error_name(goipc_error error)
 {
@@ -73,4 +73,14 @@ const char *goipc_status_text(goipc_status status)
 const char *goipc_version(void)
 {
     return VERSION_TEXT(GOIPC_VERSION_MAJOR, GOIPC_VERSION_MINOR, GOIPC_VERSION_PATCH);
+}
+
+bool goipci_is_unused(const uintptr_t *reserved, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (reserved[i] != 0) {
+            return false;
+        }
+    }
+    return true;
 }

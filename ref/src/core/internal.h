@@ -17,6 +17,13 @@
 #define GOIPCI_PRINTF(format_at, first_at)
 #endif
 
+/* --- configurations (error.c) ---------------------------------------------------------------- */
+
+/* Whether all slots of a `reserved` field are zero, as goipc.h demands. */
+bool goipci_is_unused(const uintptr_t *reserved, size_t count);
+#define GOIPCI_IS_UNUSED(config)                                                                   \
+    goipci_is_unused((config)->reserved, sizeof(config)->reserved / sizeof(config)->reserved[0])
+
 /* --- allocator (buffer.c) ------------------------------------------------------------------- */
 
 /* malloc and free; what NULL in a configuration means. */

@@ -55,6 +55,9 @@ enum {
 
 static bool config_is_valid(const goipc_session_config *config)
 {
+    if (!GOIPCI_IS_UNUSED(config)) {
+        return false;
+    }
     switch (config->role) {
     case GOIPC_ROLE_SERVER:
         /* The server speaks first: it has nothing to follow. */

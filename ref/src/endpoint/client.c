@@ -17,6 +17,8 @@
 #include "endpoint/client.h"
 #include "endpoint/send.h"
 
+#include <stdio.h>
+
 enum { BATCH_MAX = 1024 };
 
 static goipc_client *client_of(goipci_endpoint *endpoint)
@@ -30,6 +32,11 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
     goipc_client *client = client_of(endpoint);
     const goipc_client_config *config = given;
 
+    if (!GOIPCI_IS_UNUSED(config)) {
+        snprintf(failure->text, sizeof failure->text, GOIPCI_RESERVED_TEXT, name);
+        failure->error = GOIPC_ERROR_ARGUMENT;
+        return failure->error;
+    }
     goipci_retry_init(&client->retry, config->timeout_ms, config->retry_interval_ms);
     client->reconnect_off = config->reconnect_off;
     goipci_buffer_init(&client->kept, goipci_allocator_or_default(config->options.allocator), 0);

@@ -25,6 +25,9 @@ enum {
 /* What is wrong with the options, or NULL. */
 static const char *judge_options(const goipc_options *options, goipc_role role)
 {
+    if (!GOIPCI_IS_UNUSED(options)) {
+        return "options.reserved is not zero, as if set by a later version of the header";
+    }
     if (options->encryption < GOIPC_ENCRYPTION_REQUIRE ||
         options->encryption > GOIPC_ENCRYPTION_OFF) {
         return "encryption is not a value of goipc_encryption";

@@ -73,6 +73,10 @@ typedef struct goipci_endpoint {
     goipci_counters counters;
 } goipci_endpoint;
 
+#define GOIPCI_RESERVED_TEXT                                                                       \
+    "reserved of the configuration is not zero, as if set by a later version of the header, for "  \
+    "\"%.100s\""
+
 /* Fills in what is common. On failure *failure says why, and nothing is left to wipe. Errors:
  * ARGUMENT, NAME, MEMORY, RESOURCES, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role,

@@ -61,6 +61,11 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
     const goipc_server_config *config = given;
     goipc_error error;
 
+    if (!GOIPCI_IS_UNUSED(config)) {
+        snprintf(failure->text, sizeof failure->text, GOIPCI_RESERVED_TEXT, name);
+        failure->error = GOIPC_ERROR_ARGUMENT;
+        return failure->error;
+    }
     if (config->socket_mode > MODE_MAX) {
         snprintf(failure->text, sizeof failure->text,
                  "socket_mode %#lo has other than permission bits",
