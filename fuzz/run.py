@@ -31,7 +31,7 @@ FUZZ = ROOT / "fuzz"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import seeds  # noqa: E402
-from gatelib import Tally, job_count  # noqa: E402
+from tally import Tally, job_count  # noqa: E402
 
 LEARNT = ROOT / "build" / "fuzz-corpus"
 FINDINGS = ROOT / "build" / "fuzz-findings"
@@ -110,7 +110,7 @@ class Campaign:
     def run(self) -> Campaign:
         self.findings.mkdir(parents=True, exist_ok=True)
         command = [
-            program("fuzz", self.target),
+            program("sanitize", self.target),
             f"-max_total_time={self.seconds}",
             f"-max_len={INPUT_SIZE_MAX.get(self.target, 2048)}",
             "-timeout=20",
@@ -188,7 +188,7 @@ def minimise(campaign: Campaign) -> str:
     small = artifact.with_name("minimal-" + artifact.name)
     subprocess.run(
         [
-            program("fuzz", campaign.target),
+            program("sanitize", campaign.target),
             "-minimize_crash=1",
             "-max_total_time=30",
             f"-exact_artifact_path={small}",
@@ -248,7 +248,7 @@ def merge(tally: Tally, chosen: list[str]) -> None:
             for path in committed.iterdir():
                 shutil.copy(path, reduced)
             done = subprocess.run(
-                [program("fuzz", target), "-merge=1", "-close_fd_mask=1", str(reduced), str(candidates)],
+                [program("sanitize", target), "-merge=1", "-close_fd_mask=1", str(reduced), str(candidates)],
                 cwd=ROOT,
                 env=environment(),
                 stdout=subprocess.PIPE,
@@ -364,7 +364,7 @@ def main() -> int:
         tally.skip("fuzz", f"needs {', '.join(missing)}")
         return tally.finish()
     seeds.write(seeds.GENERATED)
-    trouble = build("fuzz-coverage" if options.coverage else "fuzz")
+    trouble = build("fuzz-coverage" if options.coverage else "sanitize")
     if trouble:
         tally.fail("build", trouble)
     elif options.coverage:

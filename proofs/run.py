@@ -24,7 +24,7 @@ PROOFS = ROOT / "proofs"
 BUILD = ROOT / "build" / "proofs"
 sys.path.insert(0, str(ROOT / "tools"))
 
-from gatelib import Tally, job_count  # noqa: E402
+from tally import Tally, job_count  # noqa: E402
 
 LIMIT_S = 900
 

@@ -11,7 +11,7 @@ import dataclasses
 import re
 import sys
 
-from gatelib import Tally, project_files, relative
+from tally import Tally, project_files, relative
 
 EXCEPTION = re.compile(r"/\*.*\bban: \w[^*]{5,}")
 TOKENS = re.compile(

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import rewrap
-from gatelib import ROOT, Tally, find_tool, project_files, relative
+from tally import ROOT, Tally, find_tool, project_files, relative
 
 C_SUFFIXES = {".c", ".h"}
 

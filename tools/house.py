@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gatelib import ROOT, Tally, project_files, relative
+from tally import ROOT, Tally, project_files, relative
 
 # Files that are data or text for people; everything else that is text carries a licence line.
 NO_SPDX_SUFFIXES = set(".md .json .jsonl .txt .svg .html .sum .mod .pem .hex .in .dict .j2".split())

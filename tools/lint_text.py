@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gatelib import ROOT, Tally, find_tool, project_files, relative
+from tally import ROOT, Tally, find_tool, project_files, relative
 
 
 def shell_files() -> list[Path]:

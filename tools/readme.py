@@ -23,7 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gatelib import ROOT, Tally, project_files, relative
+from tally import ROOT, Tally, project_files, relative
 
 PROGRAMS = {"echo_server.c": ROOT / "ref/example/echo_server.c", "echo_client.c": ROOT / "ref/example/echo_client.c"}
 ARCHIVE = ROOT / "build/release/ref/libgoipc.a"

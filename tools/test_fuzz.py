@@ -4,7 +4,7 @@
 import functools
 import sys
 
-from gatelib import ROOT
+from tally import ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 

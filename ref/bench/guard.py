@@ -30,7 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-from gatelib import Tally, job_count  # noqa: E402
+from tally import Tally, job_count  # noqa: E402
 
 BOUNDS = Path(__file__).with_name("guard.toml")
 TIMEOUT_S = 120

@@ -27,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-from gatelib import Tally, find_tool  # noqa: E402
+from tally import Tally, find_tool  # noqa: E402
 
 HEADER = ROOT / "ref" / "include" / "goipc.h"
 PAGE = ROOT / "ref" / "doc" / "goipc.3"

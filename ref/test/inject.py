@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from gatelib import Tally  # noqa: E402
+from tally import Tally  # noqa: E402
 
 PATIENCE_S = 20
 ATTEMPTS = 3

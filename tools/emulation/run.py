@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from gatelib import Tally, fetch_cross_sources, job_count  # noqa: E402
+from tally import Tally, fetch_cross_sources, job_count  # noqa: E402
 
 # What a target needs: one of each group of programs.
 NEEDS = {

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 def tree(tmp_path: Path) -> Path:
     """The programs in a tree of their own, and a machine with nothing but a few tools: `bin`."""
     (tmp_path / "tools/macos").mkdir(parents=True)
-    for name in ("macos/run.py", "macos/build.sh", "gatelib.py"):
+    for name in ("macos/run.py", "macos/build.sh", "tally.py"):
         shutil.copy(HERE.parent / name, tmp_path / "tools" / name)
     (tmp_path / "bin").mkdir()
     for name in ("sh", "dirname", "mkdir", "rm", "cat", "tail"):

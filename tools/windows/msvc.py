@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from gatelib import Tally, job_count, relative  # noqa: E402
+from tally import Tally, job_count, relative  # noqa: E402
 
 COMMANDS = ROOT / "build" / "windows" / "static" / "compile_commands.json"
 HEADERS = Path("/usr/x86_64-w64-mingw32/include"), Path("/usr/share/mingw-w64/include")

@@ -30,7 +30,7 @@ NEEDED = {
 def tree(tmp_path: Path) -> Path:
     """The programs in a tree of their own, and a machine with nothing but a few tools: `bin`."""
     (tmp_path / "tools/windows").mkdir(parents=True)
-    for name in ("windows/run.py", "windows/build.sh", "windows/msvc.py", "gatelib.py"):
+    for name in ("windows/run.py", "windows/build.sh", "windows/msvc.py", "tally.py"):
         shutil.copy(HERE.parent / name, tmp_path / "tools" / name)
     (tmp_path / "bin").mkdir()
     for name in ("sh", "dirname", "mkdir", "date"):

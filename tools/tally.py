@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What every gate of this folder shares: the tally with its last line, and the list of files.
+"""What the checks share: the tally with its last line, and the list of the project's files.
 
-A gate prints one line per failure, `SKIP name: reason` per skip, and as its last line
-`N passed, N failed, N skipped`; it exits with 1 if anything failed. `gates.py` relies on that.
+A check prints a line `FAIL name: why` per failure, `SKIP name: reason` per skip, and as its last line
+`N passed, N failed, N skipped`; it exits with 1 if anything failed. `check.py` relies on that.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ OUTSIDE = {".git", "build", "__pycache__", ".pytest_cache", ".hypothesis", ".ruf
 
 
 class Tally:
-    """Counts outcomes and prints them in the one form that `gates.py` understands."""
+    """Counts outcomes and prints them in the one form that `check.py` understands."""
 
     def __init__(self) -> None:
         self.passed = 0
         self.failed = 0
         self.skipped = 0
+        self.failures: list[str] = []
 
     def ok(self, count: int = 1) -> None:
         self.passed += count
 
     def fail(self, name: str, why: str = "") -> None:
         self.failed += 1
-        print(f"FAIL {name}: {why}" if why else f"FAIL {name}", flush=True)
+        self.failures.append(f"{name}: {why}" if why else name)
+        print(f"FAIL {self.failures[-1]}", flush=True)
 
     def skip(self, name: str, reason: str) -> None:
         self.skipped += 1
