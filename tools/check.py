@@ -182,7 +182,9 @@ class Check:
         self.problems: list[str] = []  # of the check itself, not of what it counts
 
     def command(self) -> list[str]:
-        files = [str(path.relative_to(ROOT)) for path in project_files(self.options.files)] if self.options.files else []
+        files = (
+            [str(path.relative_to(ROOT)) for path in project_files(self.options.files)] if self.options.files else []
+        )
         self.amount = len(files) if self.options.files else 1
         return [word.replace("{junit}", str(self.junit)) for word in self.options.command] + files
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import test as front
 
 TOOL = Path(check.__file__)
+NAME = f"selftest.{os.getpid()}"  # of a log, which no other process writes into
 
 
 def run(command: str, *options: str, junit: bool = False) -> tuple[int, list[str]]:
     """The exit code and the lines of a check that is a Python program."""
     words = [sys.executable, "-c", command, *(["{junit}"] if junit else [])]
     done = subprocess.run(
-        [sys.executable, TOOL, "--name", "selftest", "--expect", "all is well", *options, "--", *words],
+        [sys.executable, TOOL, "--name", NAME, "--expect", "all is well", *options, "--", *words],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.splitlines()
@@ -51,14 +53,18 @@ def test_what_adds_up_is_taken(command, options, code, totals):
         ("print('1 passed, 1 failed, 0 skipped')", [], "exit code 0 in spite of failures"),
         ("print('it broke'); exit(1)", ["--counts", "exit"], "exit code 1: it broke"),
         ("", ["--counts", "exit", "--files", "no.such"], "no file to look at"),
-        ("print('FAIL x: 4 expected, 5 seen\\n0 passed, 1 failed, 0 skipped'); exit(1)", [], "FAIL x: 4 expected, 5 seen"),
+        (
+            "print('FAIL x: 4 expected, 5 seen\\n0 passed, 1 failed, 0 skipped'); exit(1)",
+            [],
+            "FAIL x: 4 expected, 5 seen",
+        ),
     ],
 )
 def test_a_failure_ends_with_what_was_expected_and_seen(command, options, why):
     status, lines = run(command, *options)
     assert status == 1
-    assert lines[lines.index("FAILED selftest") :][1:4] == [
-        "  expected: all is well", f"  seen: {why}", "  alone: ./dev test --only selftest",
+    assert lines[lines.index(f"FAILED {NAME}") :][1:4] == [
+        "  expected: all is well", f"  seen: {why}", f"  alone: ./dev test --only {NAME}",
     ]  # fmt: skip
     assert " 1 failed, " in lines[-1]
 
@@ -110,7 +116,12 @@ def test_no_results_is_a_failure():
     assert any("no results were written" in line for line in lines)
 
 
-CHECKS = {"a.b": (["quick", "default", "all"], ""), "a.long": (["all"], ""), "ab": (["default", "all"], ""), "build.x": ([], "")}
+CHECKS = {
+    "a.b": (["quick", "default", "all"], ""),
+    "a.long": (["all"], ""),
+    "ab": (["default", "all"], ""),
+    "build.x": ([], ""),
+}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ The comments of goipc.h are prose with three conventions, which are expanded her
 - parameters that mean the same everywhere are described once, under PARAMETERS in the first comment;
   others are named between backquotes in the comment of their function.
 
-With --check it is a gate: an exported function, parameter, type, member, value or macro without a
+With --check it only looks: an exported function, parameter, type, member, value or macro without a
 description, a function that returns goipc_error without its errors, an error that there is none of, and
 every warning of Doxygen is a failure; goipc(3) has to name every exported function and no other.
 """
@@ -260,7 +260,7 @@ def render(header: Header, output: Path, doxygen: str) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="judge, as a gate")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail if something is missing")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "docs" / "api")
     arguments = parser.parse_args()
     tally = Tally()

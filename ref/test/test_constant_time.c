@@ -16,7 +16,7 @@
  * hogweed, and callgrind judges them instead. It counts how often each instruction runs and each jump is
  * taken, which must be equal for scalars of very different kinds. OpenSSL's multiplication is not judged:
  * it is blinded with random numbers.
- * Prints the tally of a gate; run without valgrind, the program starts itself under it. */
+ * Prints the tally of a check; run without valgrind, the program starts itself under it. */
 #define _DEFAULT_SOURCE /* fork and the like, without compiler extensions */
 
 #include "crypto_tables.h"

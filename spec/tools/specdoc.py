@@ -40,7 +40,7 @@ class SpecError(Exception):
 
 
 class Tally:
-    """Counts outcomes and prints them in the form that every gate of the project ends with."""
+    """Counts outcomes and prints them in the form that every check of the project ends with."""
 
     def __init__(self) -> None:
         self.passed = self.failed = self.skipped = 0

@@ -38,18 +38,18 @@ pytest(adapter-python.tests SETS quick EXPECT "the implementation in Python does
     TESTS conformance/adapters/python/tests)
 check(adapter-python.suite SETS default EXPECT "the implementation in Python passes every case" COST 150 TIMEOUT 900
     COMMAND ${suite} run --strict --quiet -- ${python} -B conformance/adapters/python/adapter.py)
-check(interop.go SETS quick EXPECT "Go is laid out and vetted, and its tests pass" NEEDS go=golang-go LOCKS interop-go
+check(interop.go SETS quick EXPECT "Go is laid out and vetted, and its tests pass" NEEDS go=golang-go BUILDS go
     COMMAND ${python} interop/check_go.py)
-pytest(interop.tests SETS quick EXPECT "the exchanges are judged rightly" BUILDS release LOCKS interop-go TESTS interop)
+pytest(interop.tests SETS quick EXPECT "the exchanges are judged rightly" BUILDS adapter go LOCKS interop TESTS interop)
 check(interop.quick SETS quick EXPECT "goipc and golang-ipc exchange messages, both ways" NEEDS go=golang-go
-    BUILDS release LOCKS interop-go
+    BUILDS adapter go LOCKS interop
     COMMAND ${python} interop/run.py --quick --plain --results build/interop/results-quick.json)
 
 # ---- all --------------------------------------------------------------------------------------------
 pytest(spec.selftest EXPECT "the tools of the specification do what their tests ask for" TESTS spec/tools/test)
 check(spec.docs EXPECT "the rendered specification is whole" LOCKS docs COMMAND ${python} spec/tools/check_docs.py)
 check(interop.full EXPECT "goipc and golang-ipc exchange every kind of message, both ways" NEEDS go=golang-go
-    BUILDS release LOCKS interop-go interop COMMAND ${python} interop/run.py --plain)
+    BUILDS adapter go LOCKS interop COMMAND ${python} interop/run.py --plain)
 check(results EXPECT "README.md says what the last complete runs gave" AFTER conformance interop.full windows
     COMMAND ${python} tools/readme.py --results)
 check(conformance.mutants.killed EXPECT "every planted fault is found by the suite" LOCKS mutants ALONE TIMEOUT 3600
