@@ -3,9 +3,9 @@
 
     analyse.py clang-tidy|clang-analyzer|cppcheck|gcc PRESET
 
-The preset has been built, so that what is generated is there. clang-tidy makes every check of .clang-tidy on every file,
-but walks through all paths (clang-analyzer-*, nine tenths of the time) only in the library; clang-analyzer does that
-everywhere.
+The preset has been built, so that what is generated is there. clang-tidy makes every check of .clang-tidy on every
+file, but walks through all paths (clang-analyzer-*, nine tenths of the time) only in the library; clang-analyzer does
+that everywhere.
 """
 
 from __future__ import annotations
