@@ -55,6 +55,8 @@ MESSAGES_PER_CELL = 4  # from the client and back, from the server and back
 CLIENTS_MAX = 64
 NOT_BUILT_IN = 2  # how the adapter ends without the crypto back end that it is asked for
 FORKS = {"joe-at-startupmedia/golang-ipc": ("-modfile=joe-at-startupmedia.mod", "-tags=joe")}
+# The packages of ports/: name, the program that their adapter needs, and the library that does their cryptography.
+PORTS = {"python": ((sys.executable, "-B", "conformance/adapters/python/adapter.py"), "cryptography")}
 SETTINGS = {"on": "required", "off": "off", "optional": "optional"}
 OS = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
 
@@ -73,6 +75,10 @@ class Implementation:
     @property
     def ours(self) -> bool:
         return bool(self.crypto)
+
+    @property
+    def port(self) -> bool:
+        return self.name in PORTS
 
     @property
     def label(self) -> str:
@@ -491,6 +497,17 @@ def our_programs(adapter: pathlib.Path, wine: bool) -> list[Implementation]:
     return ours
 
 
+def ports(wine: bool) -> list[Implementation]:
+    made = []
+    for name, (command, crypto) in PORTS.items():
+        missing = "there is no port for Windows" if wine else ""
+        if not shutil.which(command[0]):
+            missing = f"{command[0]} is not installed"
+        command = tuple(str(ROOT / word) if (ROOT / word).is_file() else word for word in command)
+        made.append(Implementation(name, command, crypto=crypto, missing=missing, strict_off=True))
+    return made
+
+
 def plan(ours: list[Implementation], upstream: Implementation, forks: list[Implementation], args) -> list[Session]:
     """Every pair in both directions."""
     sizes, types = (QUICK_SIZES, QUICK_TYPES) if args.quick else (SIZES, TYPES)
@@ -526,7 +543,8 @@ def plan(ours: list[Implementation], upstream: Implementation, forks: list[Imple
                 for encryption in ("on", "off"):
                     sessions.append(Session(server, client, "exchange", encryption, **whole))
                     sessions.append(Session(server, client, "burst", encryption, count=burst))
-                sessions.append(Session(server, client, "handshakes", count=min(args.handshakes, FORK_HANDSHAKES)))
+                fewer = FORK_HANDSHAKES if not (left.port or right.port) else args.handshakes
+                sessions.append(Session(server, client, "handshakes", count=min(args.handshakes, fewer)))
     # The others among themselves: what fails here is not ours.
     for at, left in enumerate(others):
         for right in others[at:]:
@@ -653,7 +671,7 @@ def main() -> int:
         print("0 passed, 1 failed, 0 skipped")
         return 1
     forks = [go_program(name, arguments, go, args.wine) for name, arguments in FORKS.items()]
-    sessions = plan(our_programs(adapter, args.wine), upstream, forks, args)
+    sessions = plan([*our_programs(adapter, args.wine), *ports(args.wine)], upstream, forks, args)
     if not sessions:
         print("interop: no session has that in its title")
         return 2

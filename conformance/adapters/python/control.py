@@ -291,7 +291,8 @@ class Control:
     def do_stats(self, request):
         with open("/proc/self/statm", encoding="ascii") as pages:
             resident = int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return {"rss": resident, "fds": len(os.listdir("/proc/self/fd")), "threads": threading.active_count()}
+        stats = {"rss": resident, "fds": len(os.listdir("/proc/self/fd")), "threads": threading.active_count()}
+        return stats | ({"refusals": self._server.refusals} if self._server else {})
 
 
 class Life:

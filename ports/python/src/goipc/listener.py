@@ -54,11 +54,27 @@ class Listener:
             self.sock.bind(self.path)
         there = os.lstat(self.path)
         self._identity = (there.st_dev, there.st_ino)
-        _set_mode(self.path, mode, self._identity)
+        self._set_mode(mode)
         self.sock.listen(BACKLOG)
         self.sock.setblocking(False)
         if not self.is_at_path():
             raise NameInUse(f"another server took {self.path} in the same moment", "choose another name")
+
+    def _set_mode(self, mode: int) -> None:
+        """Gives the socket back what the mask took, through a descriptor: the name could be redirected meanwhile."""
+        if stat.S_IMODE(os.lstat(self.path).st_mode) == mode:
+            return
+        if not hasattr(os, "O_PATH"):
+            os.chmod(self.path, mode, follow_symlinks=False)
+            return
+        descriptor = os.open(self.path, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            there = os.fstat(descriptor)
+            if (there.st_dev, there.st_ino) != self._identity:
+                raise NameInUse(f"another server is taking {self.path}", "choose another name")
+            os.chmod(f"/proc/self/fd/{descriptor}", mode)
+        finally:
+            os.close(descriptor)
 
     def is_at_path(self) -> bool:
         """Whether the path still leads to this socket."""
@@ -169,20 +185,3 @@ def _remove_stale(path: str) -> None:
     if (now.st_dev, now.st_ino, now.st_ctime_ns) != (there.st_dev, there.st_ino, there.st_ctime_ns):
         raise NameInUse(f"another server is taking {path}", "choose another name")
     os.unlink(path)
-
-
-def _set_mode(path: str, mode: int, identity: tuple[int, int]) -> None:
-    """Gives the socket the mode in full, through a descriptor, so that the name cannot be redirected meanwhile."""
-    if stat.S_IMODE(os.lstat(path).st_mode) == mode:
-        return
-    if not hasattr(os, "O_PATH"):
-        os.chmod(path, mode, follow_symlinks=False)
-        return
-    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    try:
-        there = os.fstat(descriptor)
-        if (there.st_dev, there.st_ino) != identity:
-            raise NameInUse(f"another server is taking {path}", "choose another name")
-        os.chmod(f"/proc/self/fd/{descriptor}", mode)
-    finally:
-        os.close(descriptor)

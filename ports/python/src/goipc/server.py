@@ -34,6 +34,7 @@ class Server:
 
     def __init__(self, path: str, handler: Handler, options: ServerOptions) -> None:
         self.path = path
+        self.refusals = 0  # clients turned away: no room, another user, or a handshake that failed
         self._handler, self._options = handler, options
         self._listener: Listener | None = None
         self._loop = asyncio.get_running_loop()
@@ -154,6 +155,7 @@ class Server:
             task.add_done_callback(self._waiting.discard)
         else:
             log.info("a client was turned away: %d are served", len(self._tasks))
+            self.refusals += 1
             sock.close()  # CN-002: not a byte
 
     def _has_leaving(self) -> bool:
@@ -205,6 +207,7 @@ class Server:
             await _close(connection)
 
     def _tell_failure(self, connection: Connection, error: Error) -> None:
+        self.refusals += 1
         log.warning("connection %d: %s", connection.number, error)
         if self._options.on_failure:
             try:
