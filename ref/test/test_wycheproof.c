@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: all back ends give the right answer to every vector of the Wycheproof project that
- * applies: P-384 points in 97 bytes, AES-256-GCM with 12-byte nonces and 16-byte tags, and the
- * session keys that golang-ipc derives. Method: files of space-separated hexadecimal fields in the
- * directory that the first argument names ("-" is an empty field); skipped where they are not
- * there. */
+/* Goal: all back ends give the right answer to every vector of the Wycheproof project and of NIST that
+ * applies: P-384 points in 97 bytes, AES-256-GCM with 12-byte nonces and 16-byte tags, as a whole and
+ * in parts, SHA-256, and the session keys that golang-ipc derives. Method: files of space-separated
+ * hexadecimal fields in the directory that the first argument names ("-" is an empty field); skipped
+ * where there are none. nist.py makes such files from a Python package. */
 #include "crypto_tables.h"
 
 enum { LINE_SIZE = 4096, FIELDS_MAX = 10, BYTES_MAX = 1024 };
@@ -108,6 +108,29 @@ static void check_ecdh(const goipc_crypto *crypto, const vector_line *line)
     }
 }
 
+/* number, private key, public key */
+static void check_public(const goipc_crypto *crypto, const vector_line *line)
+{
+    uint8_t private_key[BYTES_MAX], expected[BYTES_MAX], public_key[97];
+
+    EXPECT(bytes_of(line, 1, private_key) == GOIPC_P384_PRIVATE_SIZE);
+    EXPECT(bytes_of(line, 2, expected) == GOIPC_P384_PUBLIC_SIZE);
+    expect(crypto, line,
+           crypto->p384_public(crypto->context, private_key, public_key) == GOIPC_ERROR_OK);
+    expect(crypto, line, memcmp(public_key, expected, sizeof public_key) == 0);
+}
+
+/* number, message, hash */
+static void check_hash(const goipc_crypto *crypto, const vector_line *line)
+{
+    uint8_t message[BYTES_MAX], expected[BYTES_MAX], hash[32];
+    const size_t size = bytes_of(line, 1, message);
+
+    EXPECT(bytes_of(line, 2, expected) == sizeof hash);
+    expect(crypto, line, crypto->sha256(crypto->context, message, size, hash) == GOIPC_ERROR_OK);
+    expect(crypto, line, memcmp(hash, expected, sizeof hash) == 0);
+}
+
 /* number, public key, private key, minimal X, session key */
 static void check_session_key(const goipc_crypto *crypto, const vector_line *line)
 {
@@ -134,6 +157,7 @@ typedef struct gcm_vector {
     uint8_t text[BYTES_MAX], sealed[BYTES_MAX], tag[BYTES_MAX], nonce[BYTES_MAX];
     size_t size;
     bool valid;
+    bool has_text; /* of what is forged it may not be known */
 } gcm_vector;
 
 static void check_open(const goipc_crypto *crypto, void *aead, const vector_line *line,
@@ -153,7 +177,7 @@ static void check_seal(const goipc_crypto *crypto, void *aead, const vector_line
     uint8_t out[BYTES_MAX], tag[16];
 
     /* The first four bytes are the message type: a shorter text cannot be sealed. */
-    if (vector->size < GOIPC_FRAME_TYPE_SIZE) {
+    if (vector->size < GOIPC_FRAME_TYPE_SIZE || !vector->has_text) {
         return;
     }
     expect(crypto, line,
@@ -163,7 +187,44 @@ static void check_seal(const goipc_crypto *crypto, void *aead, const vector_line
     expect(crypto, line, (memcmp(tag, vector->tag, sizeof tag) == 0) == vector->valid);
 }
 
-/* number, valid|invalid, key, nonce, associated data, text, sealed text, tag */
+/* The same in two parts, cut at every block. */
+static void check_parts(const goipc_crypto *crypto, void *aead, const vector_line *line,
+                        const gcm_vector *vector)
+{
+    for (size_t cut = 0; cut <= vector->size; cut += 16) {
+        uint8_t out[BYTES_MAX], tag[16];
+
+        expect(crypto, line,
+               crypto->aead_start(crypto->context, aead, vector->nonce, true) == GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_update(crypto->context, aead, vector->sealed, cut, out) ==
+                   GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_update(crypto->context, aead, vector->sealed + cut, vector->size - cut,
+                                   out + cut) == GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_finish_open(crypto->context, aead, vector->tag) ==
+                   (vector->valid ? GOIPC_ERROR_OK : GOIPC_ERROR_DECRYPT));
+        if (!vector->has_text) {
+            continue;
+        }
+        expect(crypto, line, memcmp(out, vector->text, vector->size) == 0);
+        expect(crypto, line,
+               crypto->aead_start(crypto->context, aead, vector->nonce, false) == GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_update(crypto->context, aead, out, cut, out) == GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_update(crypto->context, aead, out + cut, vector->size - cut,
+                                   out + cut) == GOIPC_ERROR_OK);
+        expect(crypto, line,
+               crypto->aead_finish_seal(crypto->context, aead, tag) == GOIPC_ERROR_OK);
+        expect(crypto, line, memcmp(out, vector->sealed, vector->size) == 0);
+        expect(crypto, line, (memcmp(tag, vector->tag, sizeof tag) == 0) == vector->valid);
+    }
+}
+
+/* number, valid|invalid|forged, key, nonce, associated data, text (none if forged), sealed text,
+ * tag */
 static void check_gcm(const goipc_crypto *crypto, const vector_line *line)
 {
     const goipc_allocator *allocator = goipci_allocator_or_default(NULL);
@@ -177,18 +238,20 @@ static void check_gcm(const goipc_crypto *crypto, const vector_line *line)
         return; /* the protocol has no associated data, and so the table has none */
     }
     vector.valid = strcmp(line->fields[1], "valid") == 0;
-    vector.size = bytes_of(line, 5, vector.text);
-    EXPECT(bytes_of(line, 6, vector.sealed) == vector.size);
+    vector.has_text = strcmp(line->fields[1], "forged") != 0;
+    vector.size = bytes_of(line, 6, vector.sealed);
+    EXPECT(bytes_of(line, 5, vector.text) == (vector.has_text ? vector.size : 0));
     EXPECT(bytes_of(line, 7, vector.tag) == GOIPC_TAG_SIZE);
     EXPECT(crypto->aead_new(crypto->context, allocator, key, &aead) == GOIPC_ERROR_OK);
     check_open(crypto, aead, line, &vector);
     check_seal(crypto, aead, line, &vector);
+    check_parts(crypto, aead, line, &vector);
     crypto->aead_free(crypto->context, allocator, aead);
 }
 
 int main(int argc, char **argv)
 {
-    int ecdh, gcm, keys;
+    int ecdh, gcm, keys, others;
 
     if (argc != 2) {
         printf("SKIP wycheproof: no folder; configure with -DGOIPC_WYCHEPROOF_DIR=FOLDER\n");
@@ -197,14 +260,16 @@ int main(int argc, char **argv)
     directory = argv[1];
     backends = each_library();
     gcm = for_each_line("gcm.txt", check_gcm);
+    others = for_each_line("hash.txt", check_hash);
     step = test_amount("vectors of the curve: every", 1, 16);
     keys = for_each_line("session_keys.txt", check_session_key);
     ecdh = for_each_line("ecdh.txt", check_ecdh);
-    if (ecdh == 0 || gcm == 0 || keys == 0) {
+    others += for_each_line("public.txt", check_public);
+    if (ecdh == 0 || gcm == 0 || keys + others == 0) {
         printf("SKIP wycheproof: no vectors in %s\n", directory);
         return TEST_SKIPPED;
     }
-    printf("ok %d checks: %d ecdh, %d session keys, %d gcm, %d back ends\n", test_checks, ecdh,
-           keys, gcm, (int)backends.count);
+    printf("ok %d checks: %d ecdh, %d session keys, %d gcm, %d others, %d back ends\n", test_checks,
+           ecdh, keys, gcm, others, (int)backends.count);
     return 0;
 }

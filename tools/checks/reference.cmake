@@ -13,6 +13,8 @@ check(readme SETS quick EXPECT "the programs and commands in the documents are r
     COMMAND ${python} tools/readme.py)
 check(ref.api SETS quick EXPECT "the header describes every function, parameter, error and member"
     COMMAND ${python} ref/doc/api.py --check)
+check(ref.nist SETS quick EXPECT "every back end gives the answers of NIST's vectors" BUILDS release
+    COMMAND ${python} ref/test/nist.py)
 check(bench.guard SETS quick EXPECT "a message costs no more instructions, system calls and allocations than recorded"
     NEEDS valgrind BUILDS release LOCKS bench COMMAND ${python} ref/bench/guard.py)
 pytest(bench.tests SETS quick EXPECT "the bench's own arithmetic is right" BUILDS release LOCKS bench TESTS ref/bench)
@@ -33,7 +35,7 @@ ctest(soak release EXPECT "100,000 hostile connections, 10,000 reconnects and 1,
 check(ref.coverage EXPECT "every branch of the layers without an operating system is taken by a test" COST 120
     TIMEOUT 900 COMMAND ${python} ref/test/coverage.py)
 check(constant_time EXPECT "no branch and no address depends on a secret" NEEDS valgrind BUILDS release EXIT
-    COMMAND build/release/ref/test/test_constant_time)
+    COMMAND build/release/ref/test/test_constant_time ref/test/constant_time.supp)
 check(fuzz.long EXPECT "no fuzz target finds anything in ten minutes" NEEDS clang BUILDS sanitize LOCKS fuzz ALONE
     TIMEOUT 9000 COMMAND ${python} fuzz/run.py --seconds 600 --record build/fuzz-figures.json)
 check(fuzz.coverage EXPECT "the corpora reach 95 % of the core" NEEDS clang llvm-cov=llvm COST 60 AFTER fuzz
