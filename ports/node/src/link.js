@@ -203,9 +203,12 @@ class Link {
     let returned = false;
     const done = (error) => {
       this.#writing = false;
+      if (this.#state === 'closed') {
+        this.#socket.destroy(); // a refusal is out now
+        return;
+      }
       this.#queued -= size;
       if (error) this.#writeFailed();
-      else if (this.#state === 'closed') this.#socket.destroy(); // the refusal is out
       else if (returned) this.#flush();
     };
     this.#writing = true;

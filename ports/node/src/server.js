@@ -92,14 +92,13 @@ class Server extends EventEmitter {
       return;
     }
     socket.on('error', () => {}); // no link listens to it
-    const free = await this.#look();
-    if (free && this.#state !== 'closed' && !socket.destroyed) this.#serve(socket);
+    if ((await this.#look()) && !socket.destroyed) this.#serve(socket);
     else socket.destroy(); // CN-002: not a byte
   }
 
   // CN-006: the end of a client that has left may have arrived and not been read yet.
   async #look() {
-    if (this.#looking >= this.#settings.clientsMax) return false;
+    if (this.#state === 'closed' || this.#looking >= this.#settings.clientsMax) return false;
     this.#looking += 1;
     for (const link of this.#links) link.look();
     for (let turn = 0; turn < LOOKS; turn += 1) await nextTurn();
@@ -108,7 +107,7 @@ class Server extends EventEmitter {
   }
 
   #hasPlace() {
-    return this.#occupied() < this.#settings.clientsMax;
+    return this.#state !== 'closed' && this.#occupied() < this.#settings.clientsMax;
   }
 
   #occupied() {

@@ -166,7 +166,7 @@ class Session {
       throw new EncryptionError(`The client refused ${flag} connection. Set encryption alike on both sides.`);
     }
     if (reply !== ACCEPTED) {
-      throw new OtherError(`The client replied ${reply}, which this protocol does not have.`);
+      throw new OtherError(`The client replied ${reply}, which this protocol does not have. The client is broken.`);
     }
     if (this.sealed) {
       this.#makeKeys();
