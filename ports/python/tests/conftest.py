@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 @pytest.fixture
@@ -13,3 +14,8 @@ def name() -> Iterator[str]:
     name = f"goipc-py-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     yield name
     assert glob.glob(f"/tmp/{name}*") == []
+
+
+# What the machine does besides must not fail a property.
+settings.register_profile("goipc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("goipc")

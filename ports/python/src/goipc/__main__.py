@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -58,11 +59,21 @@ async def lines() -> AsyncIterator[bytes]:
     """Standard input, which a thread reads: not every kind of it can be waited for."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes](64)
 
+    def put(line: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            for line in sys.stdin.buffer:
-                asyncio.run_coroutine_threadsafe(queue.put(line.rstrip(b"\r\n") + b"\n"), loop).result()
-            asyncio.run_coroutine_threadsafe(queue.put(b""), loop).result()
+        rest = b""
+        with contextlib.suppress(RuntimeError, OSError):  # the loop is closed, or standard input is
+            # Not sys.stdin: a thread that waits in it makes the interpreter abort at its end.
+            while data := os.read(0, 65536):
+                *whole, rest = (rest + data).split(b"\n")
+                for line in whole:
+                    put(line.removesuffix(b"\r") + b"\n")
+            if rest:
+                put(rest + b"\n")
+        with contextlib.suppress(RuntimeError):
+            put(b"")
 
     threading.Thread(target=read, daemon=True).start()
     while line := await queue.get():
