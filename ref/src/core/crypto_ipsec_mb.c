@@ -169,9 +169,14 @@ static bool is_safe(uint64_t features)
 {
     const uint64_t needed = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SAFE_DATA;
 
-    if ((features & needed) != needed || (features & IMB_FEATURE_AESNI_EMU) != 0) {
+    if ((features & needed) != needed) {
         return false;
     }
+#ifdef IMB_FEATURE_AESNI_EMU /* version 2 emulates no instructions any more */
+    if ((features & IMB_FEATURE_AESNI_EMU) != 0) {
+        return false;
+    }
+#endif
 #ifdef IMB_FEATURE_SELF_TEST
     if ((features & IMB_FEATURE_SELF_TEST) != 0 && (features & IMB_FEATURE_SELF_TEST_PASS) == 0) {
         return false;
