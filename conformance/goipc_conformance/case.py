@@ -4,7 +4,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from .outcome import canonical, known
 
@@ -34,7 +34,7 @@ class Case:
     hint: str
     reqs: tuple[str, ...]
     expect: tuple[str, ...]
-    body: Callable[..., Any]
+    body: Callable[..., None]
     also: tuple[str, ...] = ()
     level: str = "must"
     roles: tuple[str, ...] = BOTH
@@ -85,6 +85,7 @@ class Instance:
 
 
 REGISTRY: dict[str, Case] = {}
+Body = TypeVar("Body", bound=Callable[..., None])
 
 
 def case(
@@ -97,10 +98,10 @@ def case(
     hint: str = "",
     also: str = "",
     **options: Any,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Body], Body]:
     """Declares a case. `reqs`, `expect` and `also` are words separated by blanks."""
 
-    def declare(body: Callable[..., Any]) -> Callable[..., Any]:
+    def declare(body: Body) -> Body:
         assert id not in REGISTRY, f"two cases named {id}"
         assert id.split(".")[0] in AREAS, f"{id}: unknown area"
         assert all(map(known, (expect + " " + also).split())), f"{id}: unknown outcome"

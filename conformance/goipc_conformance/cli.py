@@ -2,38 +2,13 @@
 """The command line. Exit codes: 0 as required, 1 not as required, 2 usage, 3 harness or adapter, 4 only stale
 expectations, 130 interrupted."""
 
-import argparse
-import errno
 import os
 import signal
 import sys
 import threading
-import time
-from pathlib import Path
 from typing import Any
 
-from . import __version__
-
-EXIT_USAGE, EXIT_HARNESS = 2, 3
-
-
-class Usage(Exception):
-    """A command line that cannot be followed."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="goipc-conformance",
-        description="Judges implementations of the golang-ipc protocol.",
-        epilog="exit codes: 0 all as required, 1 not as required, 2 usage, 3 harness or adapter, "
-        "4 only stale expectations, 130 interrupted",
-    )
-    parser.add_argument("--version", action="version", version=f"goipc-conformance {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from .commands import register
-
-    register(commands)
-    return parser
+from .usage import EXIT_HARNESS, EXIT_USAGE
 
 
 def split_target(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -65,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
     own, words = split_target(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = build_parser()
-    except ModuleNotFoundError as error:  # a single file brings no packages with it
+        from . import commands  # here, because a single file brings no packages with it
+    except ModuleNotFoundError as error:
         if str(error.name).startswith("goipc_conformance"):
             raise
         print(
@@ -75,22 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EXIT_HARNESS
-    options = parser.parse_args(own)
+    options = commands.build_parser().parse_args(own)
     options.words = words
-    from .adapter.process import StartError
-    from .adapter.subject import AdapterError, Died, Hung, Unsupported
-    from .compare import ResultError
-    from .expectations import ExpectationError
-    from .generated.operations import TraceError
-    from .generated.performer import Unusable
-    from .selection import SelectionError
-
     try:
         return int(options.function(options) or 0)
-    except (Usage, SelectionError, ExpectationError, ResultError, TraceError, StartError) as error:
+    except commands.USAGE_ERRORS as error:
         print(f"goipc-conformance: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except (AdapterError, Died, Hung, Unsupported, Unusable) as error:
+    except commands.HARNESS_ERRORS as error:
         print(f"goipc-conformance: adapter: {error}", file=sys.stderr)
         return EXIT_HARNESS
     except KeyboardInterrupt:
@@ -113,38 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"goipc-conformance: internal error: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_HARNESS
-
-
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def writable(path: str) -> Path:
-    """A path at which a file can be written; the folder is made."""
-    target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Usage(f"cannot write {path}: {error.strerror}") from None
-    if target.is_dir():
-        raise Usage(f"cannot write {path}: it is a folder")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise Usage(f"cannot write {path}: {os.strerror(errno.EACCES)}")
-    return target
-
-
-def writable_folder(path: str) -> Path:
-    """A folder in which files can be written; it is made."""
-    target = Path(path)
-    if target.exists() and not target.is_dir():
-        raise Usage(f"cannot write to {path}: it is no folder")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Usage(f"cannot write to {path}: {error.strerror}") from None
-    if not os.access(target, os.W_OK):
-        raise Usage(f"cannot write to {path}: {os.strerror(errno.EACCES)}")
-    return target
 
 
 def run() -> None:

@@ -2,31 +2,57 @@
 """The commands of the command line, each a few lines over the layers below."""
 
 import argparse
-import dataclasses
-import importlib
 import json
 import os
-import shlex
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from . import __version__, docs, expectations, requirements
-from .adapter import choose
-from .adapter.attached import PATIENCE
+from . import (
+    __version__,
+    baseline,
+    compare,
+    docs,
+    doctor,
+    expectations,
+    ladder,
+    project,
+    register,
+    requirements,
+    selection,
+)
 from .adapter.process import StartError
 from .adapter.subject import AdapterError, Died, Hung, Unsupported
-from .case import REGISTRY, Instance
-from .cli import EXIT_HARNESS, EXIT_USAGE
-from .confirm import confirm
-from .engine import TIMEOUT, Engine, Interrupted, Result, Settings
-from .expectations import Expectations
+from .case import REGISTRY
+from .compare import ResultError
+from .expectations import ExpectationError
+from .generated.commands import register as register_generated
+from .generated.operations import TraceError
+from .generated.performer import Unusable
 from .profiles import PROFILES
-from .report import Run, text
+from .report import text
+from .running import REPORTS, check_reports, chosen, perform, refuse, unasked, write_reports
+from .selection import SelectionError
+from .usage import EXIT_HARNESS, EXIT_USAGE, Usage, writable, writable_folder
+
+# What ends a command with a line and exit code 2, or 3.
+USAGE_ERRORS = (Usage, SelectionError, ExpectationError, ResultError, TraceError, StartError)
+HARNESS_ERRORS = (AdapterError, Died, Hung, Unsupported, Unusable)
 
 
-def register(commands: Any) -> None:
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="goipc-conformance",
+        description="Judges implementations of the golang-ipc protocol.",
+        epilog="exit codes: 0 all as required, 1 not as required, 2 usage, 3 harness or adapter, "
+        "4 only stale expectations, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"goipc-conformance {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_commands(commands)
+    return parser
+
+
+def add_commands(commands: Any) -> None:
     run = commands.add_parser("run", help="judge an implementation", formatter_class=argparse.RawTextHelpFormatter)
     add_run_options(run)
     run.add_argument(
@@ -45,8 +71,6 @@ def register(commands: Any) -> None:
     explain.add_argument("--pages", metavar="DIR", help="write a page for every case instead")
     explain.set_defaults(function=explain_command)
 
-    from .generated.commands import register as register_generated
-
     register_generated(commands, add_target_options)
     register_examiners(commands)
     register_comparers(commands)
@@ -54,20 +78,20 @@ def register(commands: Any) -> None:
 
 def register_examiners(commands: Any) -> None:
     """Commands that ask an implementation."""
-    doctor = commands.add_parser("doctor", help="examine an adapter before it is used")
-    add_target_options(doctor)
-    doctor.set_defaults(function=lambda options: importlib.import_module(f"{__package__}.doctor").command(options))
+    examine = commands.add_parser("doctor", help="examine an adapter before it is used")
+    add_target_options(examine)
+    examine.set_defaults(function=doctor.command)
 
-    baseline = commands.add_parser("baseline", help="write or check what an implementation is known to do")
-    baseline.add_argument("action", choices=("write", "check"))
-    baseline.add_argument("file", help="the expectation file")
-    add_run_options(baseline)
-    baseline.set_defaults(function=baseline_command)
+    record = commands.add_parser("baseline", help="write or check what an implementation is known to do")
+    record.add_argument("action", choices=("write", "check"))
+    record.add_argument("file", help="the expectation file")
+    add_run_options(record)
+    record.set_defaults(function=baseline_command)
 
     matrix = commands.add_parser("matrix", help="several implementations side by side")
     matrix.add_argument("--impl", action="append", metavar="NAME=CMD", help="once for each implementation")
     add_run_options(matrix, one=False)
-    matrix.set_defaults(function=lambda options: compare().matrix_command(options))
+    matrix.set_defaults(function=compare.matrix_command)
 
     own = commands.add_parser("project", help="the project's own run: the reference and upstream golang-ipc")
     own.add_argument("--root", default=".", help="the root of the source tree")
@@ -75,11 +99,11 @@ def register_examiners(commands: Any) -> None:
     own.add_argument(
         "--only",
         action="append",
-        choices=importlib.import_module(f"{__package__}.project").IMPLEMENTATIONS,
+        choices=project.IMPLEMENTATIONS,
         help="judge this one (may be repeated; default: goipc and golang-ipc itself)",
     )
     add_run_options(own)
-    own.set_defaults(function=project_command)
+    own.set_defaults(function=project.command)
 
 
 def register_comparers(commands: Any) -> None:
@@ -87,17 +111,17 @@ def register_comparers(commands: Any) -> None:
     merge = commands.add_parser("merge", help="join the shards of one run")
     merge.add_argument("files", nargs="+", metavar="RESULTS.json")
     merge.add_argument("--json", metavar="FILE", help="write the joined results")
-    merge.set_defaults(function=lambda options: compare().merge_command(options))
+    merge.set_defaults(function=compare.merge_command)
 
     diff = commands.add_parser("diff", help="what changed between two runs")
     diff.add_argument("old", metavar="A.json")
     diff.add_argument("new", metavar="B.json")
-    diff.set_defaults(function=lambda options: compare().diff_command(options))
+    diff.set_defaults(function=compare.diff_command)
 
     pages = commands.add_parser("html", help="pages from the results of one run or several")
     pages.add_argument("files", nargs="+", metavar="RESULTS.json")
     pages.add_argument("--out", default="conformance-report", metavar="DIR")
-    pages.set_defaults(function=lambda options: compare().html_command(options))
+    pages.set_defaults(function=compare.html_command)
 
     books = commands.add_parser("register", help="check the register of cases (for the suite's own tree)")
     books.add_argument("--check", action="store_true", help="find what a change would break (the default)")
@@ -107,17 +131,7 @@ def register_comparers(commands: Any) -> None:
         metavar="NAME",
         help="register new cases; the cases named, or all that cite the requirements named, were read again (or: all)",
     )
-    books.set_defaults(function=lambda options: importlib.import_module(f"{__package__}.register").command(options))
-
-
-def compare() -> Any:
-    return importlib.import_module(f"{__package__}.compare")
-
-
-def project_command(options: argparse.Namespace) -> int:
-    from . import project
-
-    return project.command(options)
+    books.set_defaults(function=register.command)
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -188,160 +202,6 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="only the summary")
 
 
-def target_line(options: argparse.Namespace, *more: str) -> str:
-    """The end of a command that asks the same implementation, after whatever more it takes."""
-    parts = list(more)
-    if options.timeout_scale != 1:
-        parts += ["--timeout-scale", f"{options.timeout_scale:g}"]
-    for flag, value in (("--server", options.server), ("--client", options.client)):
-        if value:
-            parts += [flag, value]
-    if options.plain:
-        parts.append("--plain")
-    if options.words:
-        parts += ["--", *options.words]
-    return shlex.join(parts)
-
-
-def command_line(options: argparse.Namespace) -> str:
-    """The end of a command that judges the same implementation in the same way."""
-    parts = ["--strict"] if options.strict else []
-    for flag, value, usual in (
-        ("--profile", options.profile, "all"),
-        ("--isolate", options.isolate, "process"),
-        ("--expect", options.expect, None),
-    ):
-        if value != usual:
-            parts += [flag, value]
-    return target_line(options, *parts)
-
-
-def refuse(options: argparse.Namespace, command: str, *names: str) -> None:
-    """Options that all commands of a family accept and that mean nothing for this one."""
-    from .cli import Usage
-
-    for name in names:
-        if getattr(options, name):
-            flag = "-- CMD" if name == "words" else f"--{name.replace('_', '-')}"
-            raise Usage(f"{command} takes no {flag}")
-
-
-REPORTS = ("json", "junit", "tap", "md", "badge", "html", "wire")
-TARGET = ("server", "client", "plain", "words")
-
-
-def perform(
-    options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None, name: str = ""
-) -> Run:
-    """Runs a selection against the implementation that the options name, and holds it to its record. The progress
-    calls it by `name`, or as it calls itself."""
-    from .cli import Usage, now
-
-    if not 0 < options.timeout_scale <= 1000:
-        raise Usage("--timeout-scale takes a number above 0")
-    if options.jobs < 1:
-        raise Usage("-j takes a number of at least 1")
-    if options.repeats < 0:
-        raise Usage("--repeats takes a number of at least 0")
-    target = choose.target_from(options.words, options.server, options.client, options.plain)
-    scale = PATIENCE / TIMEOUT if target.attach is not None else options.timeout_scale
-    timeout = TIMEOUT * scale
-    sample = choose.say_hello(target, choose.start_patience(timeout))
-    if options.isolate == "connection" and sample.isolation != "connection":
-        raise Usage('--isolate connection is for an adapter that says "isolation": "connection" in hello')
-    settings = Settings(
-        seed=str(options.seed),
-        timeout_scale=scale,
-        jobs=options.jobs,
-        profile=PROFILES["strict" if options.strict else options.profile],
-        stop_at_first=options.stop,
-        keep_everything=options.keep_all,
-        isolation=options.isolate,
-    )
-    engine = Engine(target.maker(choose.start_patience(timeout)), settings, sample)
-    progress = text.Progress(sys.stderr, name or engine.identity.name, len(instances), options.quiet)
-
-    def on_result(result: Result) -> None:
-        shown = dataclasses.replace(result)
-        if record:
-            expectations.judge_by(record, shown)  # what is known is no news
-        progress(shown)
-
-    started, clock, interrupted, stale = now(), time.monotonic(), False, []
-    try:
-        results = engine.run(instances, on_result)
-    except Interrupted as stop:
-        results, interrupted = stop.results, True
-    finally:
-        progress.finish()
-    if record:
-        # An interrupted run, or one that stopped at a failure, has not met every case.
-        stale = expectations.apply(record, results, complete=is_whole(options) and len(results) == len(instances))
-    if not interrupted:
-        try:
-            confirm(engine, results, record, options.repeats, progress.say)
-        except KeyboardInterrupt:
-            interrupted = True
-    identity = {"name": engine.identity.name, "version": engine.identity.version, **engine.identity.details}
-    return Run(
-        results=results,
-        command=command_line(options),
-        identity=identity,
-        seed=settings.seed,
-        started=started,
-        duration=time.monotonic() - clock,
-        suite_version=__version__,
-        spec_edition=requirements.edition(),
-        interrupted=interrupted,
-        roles=tuple(sorted({i.role for i in instances})),
-        shard=options.shard,
-        selection=tuple(options.select),
-        stale=stale,
-        expectations=str(record.path) if record else "",
-    )
-
-
-def unasked(options: argparse.Namespace, fault: str, code: int) -> Run:
-    """What there is to tell of an implementation that could not be asked at all."""
-    from .cli import now
-
-    return Run(
-        results=[],
-        command=command_line(options),
-        identity={"name": "unknown", "version": "unknown"},
-        seed=str(options.seed),
-        started=now(),
-        duration=0.0,
-        suite_version=__version__,
-        spec_edition=requirements.edition(),
-        shard=options.shard,
-        selection=tuple(options.select),
-        expectations=options.expect or "",
-        fault=fault,
-        fault_code=code,
-    )
-
-
-def chosen(options: argparse.Namespace) -> list[Instance]:
-    """The instances that the selection, the role, the level and the shard leave."""
-    from . import selection
-
-    level = options.level or PROFILES[options.profile].level
-    instances = selection.select(options.select, roles=() if options.role == "all" else (options.role,), level=level)
-    if options.shard:
-        number, count = compare().shard_of(options.shard)
-        # Neighbours cost alike, so that dealing them out in turn gives equal shares.
-        instances = instances[number - 1 :: count]
-        if not instances:
-            raise selection.SelectionError(f"shard {options.shard} of this selection is empty")
-    return instances
-
-
-def is_whole(options: argparse.Namespace) -> bool:
-    """Whether every case was asked, so that an expectation without one is stale."""
-    return not (options.select or options.role != "all" or options.level or options.profile != "all" or options.shard)
-
-
 def run_command(options: argparse.Namespace) -> int:
     if "ref" in options.select and not (options.words or options.server or options.client):
         options.select.remove("ref")
@@ -349,7 +209,7 @@ def run_command(options: argparse.Namespace) -> int:
     instances = chosen(options)
     if options.ladder:
         refuse(options, "--ladder", *REPORTS, "keep_all", "expect")
-        return importlib.import_module(f"{__package__}.ladder").climb(options, instances)
+        return ladder.climb(options, instances)
     record = expectations.parse(Path(options.expect)) if options.expect else None
     check_reports(options)
     try:
@@ -368,9 +228,6 @@ def run_command(options: argparse.Namespace) -> int:
 
 def baseline_command(options: argparse.Namespace) -> int:
     """`write` records what happens and keeps the reasons given before; `check` is `run --expect`."""
-    from . import baseline, selection
-    from .cli import Usage, writable
-
     refuse(options, f"baseline {options.action}", "expect")
     if options.action == "check":
         options.expect = options.file
@@ -402,47 +259,7 @@ def baseline_command(options: argparse.Namespace) -> int:
     return 3 if errors else 0
 
 
-def check_reports(options: argparse.Namespace) -> None:
-    """Before anything is asked: a report that cannot be written is no reason to lose what it would say."""
-    from .cli import writable, writable_folder
-
-    for name in REPORTS:
-        path = getattr(options, name)
-        if path:
-            (writable_folder if name in ("html", "wire") else writable)(path)
-
-
-def write_reports(run: Run, options: argparse.Namespace) -> None:
-    from .cli import Usage
-
-    try:
-        write_each(run, options)
-    except OSError as error:
-        raise Usage(f"cannot write {error.filename or 'a report'}: {error.strerror}") from None
-
-
-def write_each(run: Run, options: argparse.Namespace) -> None:
-    from .cli import writable
-    from .report import capture, html, json_report, junit, markdown, tap
-
-    for path, write in (
-        (options.json, json_report.write),
-        (options.junit, junit.write),
-        (options.tap, tap.write),
-        (options.md, markdown.write),
-        (options.badge, markdown.write_badge),
-    ):
-        if path:
-            write(run, writable(path))
-    if options.html:
-        html.write([json_report.document(run)], Path(options.html))
-    if options.wire:
-        capture.write(run, Path(options.wire), every=options.keep_all)
-
-
 def list_command(options: argparse.Namespace) -> int:
-    from . import selection
-
     instances = selection.select(options.select)
     if options.json:
         print(
@@ -482,9 +299,6 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def explain_command(options: argparse.Namespace) -> int:
-    from . import selection
-    from .cli import Usage, writable_folder
-
     if options.pages:
         print(f"{docs.write_all(writable_folder(options.pages))} pages written to {options.pages}")
         return 0

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import expectations, selection
-from .report import json_report, totals_line
+from . import expectations, running, selection
+from .adapter.process import StartError, split_command
+from .adapter.subject import AdapterError, Died, Hung
+from .report import html, json_report, totals_line
+from .usage import Usage, writable, writable_folder
 
 
 class ResultError(Exception):
@@ -89,7 +92,6 @@ def unused_entries(run: dict[str, Any], cases: list[dict[str, Any]]) -> list[str
 
 
 def merge_command(options: argparse.Namespace) -> int:
-    from .cli import writable
 
     if options.json:
         writable(options.json)
@@ -140,8 +142,6 @@ def diff_command(options: argparse.Namespace) -> int:
 
 
 def html_command(options: argparse.Namespace) -> int:
-    from .cli import writable_folder
-    from .report import html
 
     documents = [document for path in options.files for document in load_all(path)]
     count = html.write(documents, writable_folder(options.out))
@@ -151,17 +151,12 @@ def html_command(options: argparse.Namespace) -> int:
 
 def matrix_command(options: argparse.Namespace) -> int:
     """Several implementations side by side, each judged by the whole selection."""
-    from . import commands, expectations
-    from .adapter.process import StartError, split_command
-    from .adapter.subject import AdapterError, Died, Hung
-    from .cli import Usage, writable
-    from .report import html
 
     if not options.impl:
         raise Usage("matrix needs --impl NAME=CMD, once for each implementation")
-    commands.refuse(options, "matrix", *commands.TARGET, "junit", "tap", "md", "badge", "wire", "keep_all")
-    commands.check_reports(options)
-    instances = commands.chosen(options)
+    running.refuse(options, "matrix", *running.TARGET, "junit", "tap", "md", "badge", "wire", "keep_all")
+    running.check_reports(options)
+    instances = running.chosen(options)
     records = {}
     for text in options.expect or ():
         name, separator, path = text.partition("=")
@@ -177,11 +172,11 @@ def matrix_command(options: argparse.Namespace) -> int:
         expect = str(record.path) if record else None
         one = argparse.Namespace(**{**vars(options), "words": split_command(command), "expect": expect})
         try:
-            run = commands.perform(one, instances, record, name)
+            run = running.perform(one, instances, record, name)
         except (AdapterError, StartError, Died, Hung) as error:
             print(f"ERROR {name}: {error}")
             code = code or 3
-            unasked.append(json_report.document(commands.unasked(one, str(error), 3)))
+            unasked.append(json_report.document(running.unasked(one, str(error), 3)))
             continue
         document = json_report.document(run)
         document["run"]["implementation"] = {**document["run"]["implementation"], "name": name}
@@ -205,12 +200,3 @@ def matrix_command(options: argparse.Namespace) -> int:
         html.write(documents, Path(options.html))
     print(totals_line({key: sum(run.totals[key] for run in table) for key in ("passed", "failed", "skipped")}))
     return code
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    from .cli import Usage
-
-    number, separator, count = text.partition("/")
-    if not separator or not number.isdigit() or not count.isdigit() or not 1 <= int(number) <= int(count):
-        raise Usage("--shard takes K/N with K from 1 to N")
-    return int(number), int(count)

@@ -10,6 +10,7 @@ import itertools
 import math
 import socket
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from .adapter.choose import start_patience
 from .adapter.level0 import EchoProgram
 from .adapter.level1 import error_class
 from .adapter.process import Exit
-from .adapter.subject import ConnectConfig, Died, Hung, Pending, ServeConfig, Subject, Unsupported
+from .adapter.subject import AdapterError, ConnectConfig, Died, Hung, Pending, ServeConfig, Subject, Unsupported
 from .case import Instance
 from .peer import SENTINEL_TYPE, ClientPeer, Malformed, Peer, Refused, Secrets, ServerPeer
 from .run_folder import fresh_name, remove_socket
@@ -211,7 +212,7 @@ class Context:
         """`stop` has to be answered by an exit with status 0, soon."""
         if self.subject.attached:
             raise Verdictless("what was attached to is not ended")
-        self.subject.control.request("stop", self.timeout)  # type: ignore[attr-defined]
+        self.request("stop")
         exit_ = self.subject.exited(self.timeout)
         if exit_ is None:
             raise Hung(f"the process still runs {self.timeout:g} s after stop")
@@ -220,13 +221,12 @@ class Context:
         self.stopped = True
 
     def _dial(self) -> socket.socket:
-        dial = getattr(self.subject, "dial", None)
-        if dial is not None and not self._peers:
-            sock = dial(self.path, start_patience(self.timeout))
+        if isinstance(self.subject, EchoProgram) and not self._peers:
+            sock = self.subject.dial(self.path, start_patience(self.timeout))
             if sock is None:
                 self._raise_if_dead()
                 raise NotReady("the server never accepted a connection")
-            return sock  # type: ignore[no-any-return]
+            return sock
         try:
             return connect_unix(self.path)
         except OSError as error:
@@ -447,7 +447,7 @@ class Context:
             try:
                 if self.pending.result(0.0) is not None:
                     return 0.3
-            except Exception:
+            except (AdapterError, Died, Hung, Unsupported):
                 break
         return max(0.05, deadline - time.monotonic())
 
@@ -474,7 +474,7 @@ class Context:
     def errors(self) -> list[dict[str, Any]]:
         return [event for event in self.subject.events() if event.get("ev") == "error"]
 
-    def wait_events(self, condition, timeout: float | None = None) -> bool:  # type: ignore[no-untyped-def]
+    def wait_events(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while not condition():
             if time.monotonic() > deadline:
@@ -483,9 +483,13 @@ class Context:
             time.sleep(0.002)
         return True
 
+    def request(self, command: str, **fields: Any) -> int:
+        """Sends a request and does not wait; the number is for `reply_to`."""
+        return self.subject.request(command, self.timeout, **fields)
+
     def reply_to(self, request: int) -> dict[str, Any] | None:
         """The reply to a request that was sent earlier without waiting."""
-        reply = self.subject.control.wait_reply(request, self.timeout)  # type: ignore[attr-defined]
+        reply = self.subject.wait_reply(request, self.timeout)
         if reply is not None and reply.get("unsupported"):
             raise Unsupported(str(reply.get("reason", "the adapter says so")))
         return reply
@@ -558,7 +562,7 @@ class Context:
             time.sleep(0.01)
         self.see("refused-new-peer", problem)
 
-    def _fresh_client(self) -> Peer:
+    def _fresh_client(self) -> Any:
         # A client never needs the configuration of the case for this.
         return self.open(policy="required" if self.encrypted else "optional")
 

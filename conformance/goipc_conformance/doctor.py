@@ -243,7 +243,7 @@ class Doctor:
     def check_end_of_input(self) -> None:
         """the end of its input ends it with status 0 within a second"""
         adapter = self.fresh()
-        adapter._process.stdin.close()  # type: ignore[union-attr]
+        adapter.close_input()
         self.expect_exit(adapter, 0, "exit with status 0 when standard input ends")
 
     def check_sigterm(self) -> None:

@@ -145,7 +145,7 @@ class Engine:
         """Keeps an adapter that has done nothing wrong for another case."""
         if not self._shareable(instance) or result.verdict is not Verdict.PASS or subject.exited() is not None:
             return False
-        subject.control.forget()  # type: ignore[attr-defined]
+        subject.forget()
         with self._idle_lock:
             self._idle.append(subject)
         return True

@@ -8,6 +8,7 @@ import functools
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from .case import Instance
 from .engine import Result
@@ -110,7 +111,8 @@ def parse(path: Path) -> Expectations:
         document.get("implementation", {}),
         [_race(path, number, row) for number, row in enumerate(races, 1)],
     )
-    for row in (*found.entries, *found.races):
+    covering: tuple[Entry | Race, ...] = (*found.entries, *found.races)
+    for row in covering:
         # Whatever is selected: a slip of the pen must not hide in runs that would not have asked the case anyway.
         if not any(_covers(row, instance) for instance in all_instances()):
             where = f"{row.role}:{row.case}" if row.role else row.case
@@ -118,7 +120,7 @@ def parse(path: Path) -> Expectations:
     return found
 
 
-def _race(path: Path, number: int, row: dict[str, object]) -> Race:
+def _race(path: Path, number: int, row: dict[str, Any]) -> Race:
     where = f"{path}: race {number} ({row.get('case', 'no case')})"
     if set(row) - RACE_FIELDS:
         raise ExpectationError(f"{where}: unknown field {', '.join(sorted(set(row) - RACE_FIELDS))}")
@@ -141,10 +143,10 @@ def _race(path: Path, number: int, row: dict[str, object]) -> Race:
         rate=str(row["rate"]),
         role=row.get("role"),
         bug=row.get("bug"),
-    )  # type: ignore[arg-type]
+    )
 
 
-def _entry(path: Path, number: int, row: dict[str, object]) -> Entry:
+def _entry(path: Path, number: int, row: dict[str, Any]) -> Entry:
     where = f"{path}: entry {number} ({row.get('case', 'no case')})"
     unknown = set(row) - FIELDS
     if unknown:
@@ -177,7 +179,7 @@ def _entry(path: Path, number: int, row: dict[str, object]) -> Entry:
         since=row.get("since"),
         until=until,
         rate=row.get("rate"),
-    )  # type: ignore[arg-type]
+    )
 
 
 def apply(

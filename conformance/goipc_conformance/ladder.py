@@ -5,7 +5,9 @@ import argparse
 import dataclasses
 from collections.abc import Callable
 
+from . import running
 from .case import Instance
+from .report import text, totals_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +59,6 @@ STEPS = (
 
 
 def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
-    from . import commands
-    from .report import text, totals_line
-
     left, totals, code = list(instances), {"passed": 0, "failed": 0, "skipped": 0}, 0
     asked_any = False
     for number, step in enumerate(STEPS, 1):
@@ -67,7 +66,7 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
         left = [instance for instance in left if not step.belongs(instance)]
         if not mine:
             continue
-        run = commands.perform(options, mine)
+        run = running.perform(options, mine)
         for key, value in run.totals.items():
             totals[key] += value
         asked = run.totals["passed"] + run.totals["failed"]

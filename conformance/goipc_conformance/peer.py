@@ -6,6 +6,7 @@
 
 import dataclasses
 import socket
+from collections.abc import Callable
 
 from . import codec, keys
 from .wire import RECEIVED_MAX, Cuts, Log, Wire
@@ -244,7 +245,10 @@ class ServerPeer(Peer):
         return value
 
     def handshake(self, *, cuts: Cuts | None = None, limit: int | None = None, until: str = "") -> "ServerPeer":
-        steps = [("hello", lambda: self.send_hello(cuts=cuts)), ("hello-reply", self.check_hello_reply)]
+        steps: list[tuple[str, Callable[[], object]]] = [
+            ("hello", lambda: self.send_hello(cuts=cuts)),
+            ("hello-reply", self.check_hello_reply),
+        ]
         if self.encrypted:
             steps += [
                 ("server-key", lambda: self.send_key(cuts=cuts)),

@@ -8,9 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import expectations, running
 from .adapter import reference
 from .adapter.process import StartError
 from .adapter.subject import AdapterError, Died, Hung
+from .report import Run, html, json_report, junit, text, totals_line
+from .usage import writable
 
 BINARIES = Path("build") / "conformance" / "bin"
 UPSTREAM, FORK = "golang-ipc-1.2.4", "golang-ipc-joe-at-startupmedia-1.3.5"
@@ -104,15 +107,11 @@ def jobs_of(root: Path, options: argparse.Namespace) -> list[Job]:
 
 
 def command(options: argparse.Namespace) -> int:
-    from . import commands, expectations
-    from .cli import writable
-    from .report import Run, html, json_report, junit, text, totals_line
-
-    commands.refuse(options, "project", *commands.TARGET, *commands.REPORTS, "keep_all", "expect")
+    running.refuse(options, "project", *running.TARGET, *running.REPORTS, "keep_all", "expect")
     root = Path(options.root).resolve()
     # Reports and messages name files as seen from the root, wherever the tree lies.
     os.chdir(root)
-    instances = commands.chosen(options)
+    instances = running.chosen(options)
     out = Path("build") / "conformance"
     rows: list[tuple[str, Run]] = []
     skipped: list[str] = []
@@ -132,9 +131,9 @@ def command(options: argparse.Namespace) -> int:
             one.jobs = max(options.jobs, job.jobs)
         try:
             record = expectations.parse(job.expect) if job.expect and job.expect.exists() else None
-            run = commands.perform(one, instances, record, job.name)
+            run = running.perform(one, instances, record, job.name)
         except (AdapterError, StartError, Died, Hung) as error:
-            run = commands.unasked(one, str(error), 3)  # its reports say so: an older one must not stay
+            run = running.unasked(one, str(error), 3)  # its reports say so: an older one must not stay
             print(f"ERROR {job.name}: {error}")
         json_report.write(run, writable(str(out / f"{job.name}.json")))
         junit.write(run, writable(str(out / f"{job.name}.junit.xml")))
@@ -149,13 +148,11 @@ def command(options: argparse.Namespace) -> int:
     asked = [json_report.document(run) for _, run in rows if not run.fault]
     if asked:
         html.write(asked, out / "report")
-    return summarise(rows, skipped, out, totals_line)
+    return summarise(rows, skipped, out)
 
 
-def summarise(rows, skipped, out, totals_line) -> int:  # type: ignore[no-untyped-def]
+def summarise(rows: list[tuple[str, Run]], skipped: list[str], out: Path) -> int:
     """The table, and just above it what is not as required: the last lines of a log say what to mend."""
-    from .report import text
-
     totals = {"passed": 0, "failed": 0, "skipped": len(skipped)}
     code = 0
     for name, run in rows:

@@ -15,7 +15,7 @@ from typing import Any
 from . import __version__, data_files, requirements
 from . import cases as _cases  # noqa: F401
 from .case import REGISTRY, Case
-from .cli import Usage
+from .usage import Usage
 
 PATH = Path(__file__).resolve().parent / "cases" / "registry.toml"
 HEADER = """# What every published case was called, and which revision of it: `ID rev title`. Lines are added by

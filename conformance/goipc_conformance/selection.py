@@ -5,7 +5,7 @@ import fnmatch
 import functools
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import cases as _cases  # noqa: F401  (fills the registry)
@@ -57,7 +57,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(escaped))
 
 
-def matcher(selector: str):  # type: ignore[no-untyped-def]
+def matcher(selector: str) -> Callable[[Instance], bool]:
     kind, _, value = selector.partition(":")
     if kind == "req":
         return lambda instance: value in instance.case.reqs

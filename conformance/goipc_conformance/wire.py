@@ -251,7 +251,7 @@ class Wire:
                 raise Silent("the end of the connection", bytes(rest)) from None
             if len(rest) < RECEIVED_MAX:
                 rest += self._received
-            self._log.add("<", self._received, "more", self.number)
+            self._log.add("<", bytes(self._received), "more", self.number)
             self._received.clear()
             if self._is_late(deadline):
                 raise Silent("the end of the connection", bytes(rest))

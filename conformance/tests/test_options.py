@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from conftest import HERE, TOY
-from goipc_conformance import cli, commands, selection
+from goipc_conformance import cli, commands, running, selection
 from goipc_conformance.adapter.choose import Target, say_hello
 from goipc_conformance.adapter.subject import AdapterError
 from goipc_conformance.engine import WEAK_CUTS, Engine, Result, Settings
@@ -29,7 +29,7 @@ def one_line(done):
 
 def parsed(*arguments):
     own, words = cli.split_target(list(arguments))
-    options = cli.build_parser().parse_args(own)
+    options = commands.build_parser().parse_args(own)
     options.words = words
     return options
 
@@ -45,7 +45,7 @@ def parsed(*arguments):
 )
 def test_the_command_to_type_again_asks_in_the_same_way(arguments):
     options = parsed("run", *arguments)
-    again = parsed("run", *shlex.split(commands.command_line(options)))
+    again = parsed("run", *shlex.split(running.command_line(options)))
     assert again == options
 
 
@@ -330,5 +330,5 @@ def test_cuts_that_may_have_had_no_effect_are_told(tmp_path):
 def test_options_that_every_run_has():
     """What `command_line` reads is there for each command that uses it."""
     for command in (["run"], ["baseline", "check", "x"], ["matrix"], ["project"]):
-        assert isinstance(commands.command_line(parsed(*command)), str)
-    assert isinstance(commands.target_line(argparse.Namespace(**vars(parsed("generate")))), str)
+        assert isinstance(running.command_line(parsed(*command)), str)
+    assert isinstance(running.target_line(argparse.Namespace(**vars(parsed("generate")))), str)

@@ -6,12 +6,13 @@ import socket
 import time
 from collections.abc import Callable
 
+from ..run_folder import fresh_name
 from ..wire import Listener
 from . import attached, reference
 from .level0 import EchoProgram
 from .level1 import Adapter
 from .process import StartError, split_command
-from .subject import AdapterError, Died, Hung, Subject
+from .subject import AdapterError, ConnectConfig, Died, Hung, ServeConfig, Subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +117,6 @@ def accept_or_end(listener: Listener, program: EchoProgram, patience: float) -> 
 
 def check_echo_program(target: Target, patience: float) -> None:
     """A level 0 program that is not ready is reported before any case runs."""
-    from ..run_folder import fresh_name
-    from .subject import ConnectConfig, ServeConfig
-
     if target.server:
         program = EchoProgram(target.server, None)
         try:

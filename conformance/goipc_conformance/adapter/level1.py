@@ -108,7 +108,7 @@ class Control:
                 raise AdapterError(self.fault)
             return self._replies.get(request)
 
-    def wait_event(self, matches, timeout: float) -> bool:  # type: ignore[no-untyped-def]
+    def wait_event(self, matches: Callable[[dict[str, Any]], bool], timeout: float) -> bool:
         with self._changed:
             return bool(
                 self._changed.wait_for(lambda: any(map(matches, self.events)) or self.ended or self.fault, timeout)
@@ -147,7 +147,7 @@ class Control:
         self._thread.join(timeout)
 
 
-KINDS = {dict: "an object", list: "a list", str: "a text"}
+KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
 # What the fields of replies and events have to be, where they are there at all.
 FIELDS: dict[str, type] = {
     "endpoint": dict,
@@ -241,6 +241,12 @@ class Adapter(Subject):
             return
         raise AdapterError('a made-up command was not refused with "unsupported": true')
 
+    def request(self, command: str, timeout: float, **fields: Any) -> int:
+        return self.control.request(command, timeout, **fields)
+
+    def wait_reply(self, request: int, timeout: float) -> dict[str, Any] | None:
+        return self.control.wait_reply(request, timeout)
+
     def call(self, command: str, timeout: float, **fields: Any) -> dict[str, Any]:
         request = self.control.request(command, timeout, **fields)
         reply = self.control.wait_reply(request, timeout)
@@ -284,6 +290,13 @@ class Adapter(Subject):
             echo=config.echo,
         )
         return PendingReply(self, self.control.request("connect", self._timeout, **fields))
+
+    def forget(self) -> None:
+        self.control.forget()
+
+    def close_input(self) -> None:
+        if self._process:
+            self._process.stdin.close()
 
     def events(self) -> list[dict[str, Any]]:
         return self.control.snapshot()

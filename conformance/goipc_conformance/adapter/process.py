@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
-import time
+from typing import IO
 
 # Texts by which the death of a process is recognised whatever its exit status.
 CRASH_TEXTS = re.compile(
@@ -90,11 +90,13 @@ class Process:
             pass  # it has ended already, or the limit is lower still
 
     @property
-    def stdin(self):  # type: ignore[no-untyped-def]
+    def stdin(self) -> IO[bytes]:
+        assert self._popen.stdin is not None, "started without control"
         return self._popen.stdin
 
     @property
-    def stdout(self):  # type: ignore[no-untyped-def]
+    def stdout(self) -> IO[bytes]:
+        assert self._popen.stdout is not None, "started without control"
         return self._popen.stdout
 
     def captured(self, limit: int = 8192) -> str:
@@ -166,13 +168,3 @@ class Process:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
-
-
-def wait_until(condition, timeout: float, interval: float = 0.002) -> bool:  # type: ignore[no-untyped-def]
-    """Polls a condition that no system call can wait for."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(interval)
-    return True

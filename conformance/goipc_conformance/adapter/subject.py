@@ -77,6 +77,17 @@ class Subject:
     def call(self, command: str, timeout: float, **fields: Any) -> dict[str, Any]:
         raise Unsupported("needs an adapter of level 1")
 
+    def request(self, command: str, timeout: float, **fields: Any) -> int:
+        """Sends a request without waiting; `timeout` seconds are for the sending."""
+        raise Unsupported("needs an adapter of level 1")
+
+    def wait_reply(self, request: int, timeout: float) -> dict[str, Any] | None:
+        """The reply to an earlier request; None when it does not come in time."""
+        raise Unsupported("needs an adapter of level 1")
+
+    def forget(self) -> None:
+        """What was said so far belongs to an earlier case."""
+
     def events(self) -> list[dict[str, Any]]:
         return []
 

@@ -2,14 +2,16 @@
 """What the application is told, and what happens when it closes."""
 
 import time
+from typing import Any
 
 from .. import codec
 from ..case import ENC, case
-from ..context import Verdictless
+from ..context import Context, Verdictless
+from ..peer import Peer
 from ..wire import Closed
 
 
-def states(t) -> list[str]:
+def states(t: Context) -> list[str]:
     return [event.get("state", "") for event in t.subject.events() if event.get("ev") == "state"]
 
 
@@ -24,7 +26,7 @@ def states(t) -> list[str]:
     why="An application that answers a message of a connection it does not know of loses the answer.",
     hint="Report the state, then deliver.",
 )
-def connected_first(t):
+def connected_first(t: Context) -> None:
     if t.role == "server":
         peer = t.begin().handshake(until="limit-reply")
         peer.raw(b"\0" + t.frame(peer, 5, b"at once"), "LIMIT_REPLY and a message")
@@ -54,7 +56,7 @@ def connected_first(t):
     why="An echo proves what went through, this proves what arrived.",
     hint="Type and data, unchanged.",
 )
-def message(t):
+def message(t: Context) -> None:
     peer = t.open()
     data = t.payload(t.p.size)
     t.exchange(peer, 77, data)
@@ -73,7 +75,7 @@ def message(t):
     why="The direction that an echo server never starts.",
     hint="Type, data, one frame.",
 )
-def send(t):
+def send(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     reply = t.call("send", type=t.p.type, data="5a", repeat=t.p.size)
@@ -96,11 +98,11 @@ def send(t):
     why="Applications rely on it.",
     hint="One queue per connection.",
 )
-def send_order(t):
+def send_order(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     for index in range(40):
-        t.subject.control.request("send", t.timeout, type=1 + index, data="00ff", repeat=index)
+        t.request("send", type=1 + index, data="00ff", repeat=index)
     for index in range(40):
         t.expect_echo(peer, 1 + index, b"\x00\xff" * index)
 
@@ -116,7 +118,7 @@ def send_order(t):
     why="A message that is silently dropped is worse than an error.",
     hint="Answer with the class closed.",
 )
-def send_closed(t):
+def send_closed(t: Context) -> None:
     reply = t.call("send", type=5, data="00")
     if reply["ok"]:
         t.see("accepted", "send succeeded without a connection")
@@ -134,7 +136,7 @@ def send_closed(t):
     why="As without a connection: the application must learn of it.",
     hint="Answer with the class closed once the end has been seen.",
 )
-def send_after_end(t):
+def send_after_end(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     peer.wire.finish(t.timeout)
@@ -158,7 +160,7 @@ def send_after_end(t):
     why="Otherwise it waits for ever, or mourns twice.",
     hint="One event per connection.",
 )
-def end_told(t):
+def end_told(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     peer.wire.finish(t.timeout)
@@ -192,7 +194,7 @@ FAILURES = {
     why="An application can react only to what it hears; an error that repeats has starved whole programs.",
     hint="One error event per failed connection, with the class that the requirement names.",
 )
-def failure_told(t):
+def failure_told(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     known = len(t.errors())
@@ -239,7 +241,7 @@ def failure_told(t):
     why="The class is the first thing anyone asks for.",
     hint="The classes are in the specification's table of errors.",
 )
-def connect_told(t):
+def connect_told(t: Context) -> None:
     # Some failures are worth another attempt: the reply comes when the client's time is over.
     peer = t.begin(policy="required", timeout_ms=500)
     if t.p.kind in ("version", "encryption"):
@@ -271,7 +273,7 @@ def connect_told(t):
     why="Users of golang-ipc know no way to stop but kill -9.",
     hint="Close ends the connection and every call that waits on it.",
 )
-def by_application(t):
+def by_application(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
     t.call("close", how="graceful")
@@ -290,17 +292,15 @@ def by_application(t):
     why="Half a frame at the end of a stream is a failure for the other side.",
     hint="Write out what is queued, within a bounded time, before closing.",
 )
-def sends_whole(t):
+def sends_whole(t: Context) -> None:
     peer = t.open()
     t.ready(peer)
-    t.subject.control.request("send", t.timeout, type=9, data="77", repeat=1500000)
+    t.request("send", type=9, data="77", repeat=1500000)
     peer.wire.wait_readable()
-    closing = t.subject.control.request("close", t.timeout, how="graceful")
+    closing = t.request("close", how="graceful")
     try:
         got = peer.receive()
-    except Exception as error:
-        if type(error).__name__ != "Closed":
-            raise
+    except Closed:
         t.reply_to(closing)
         t.see("altered", "the connection ended inside a frame")
         return
@@ -313,14 +313,14 @@ def sends_whole(t):
 DRAIN = 1.0  # seconds that a peer which closes goes on receiving
 
 
-def ask_to_close(t) -> None:
+def ask_to_close(t: Context) -> None:
     if t.role == "server":
         t.call("close", how="graceful")
     else:  # which may answer only when it has drained
-        t.subject.control.request("close", t.timeout, how="graceful")
+        t.request("close", how="graceful")
 
 
-def close_gently(t):
+def close_gently(t: Context) -> tuple[Any, float]:
     """A connection that the application has closed and whose end has come; the time is that of the request."""
     peer = t.open()
     t.ready(peer)
@@ -332,7 +332,7 @@ def close_gently(t):
     return peer, started
 
 
-def send_until_end(t, peer) -> None:
+def send_until_end(t: Context, peer: Peer) -> None:
     """Bytes that never stop coming, so that some are unread whenever it closes; its own are taken meanwhile."""
     deadline = time.monotonic() + t.timeout
     while not peer.wire.ended_within(0.002) and time.monotonic() < deadline:
@@ -355,7 +355,7 @@ def send_until_end(t, peer) -> None:
     why="A reset takes messages along that are still on their way, and golang-ipc's server dies of some.",
     hint="Before the socket is closed read, and drop, what is there.",
 )
-def no_reset(t):
+def no_reset(t: Context) -> None:
     data = t.payload(1 << 20)
     for _ in range(5):
         peer = t.open()
@@ -394,7 +394,7 @@ def no_reset(t):
     why="Who is still writing learns in order that the other side has gone, from its end and not from a failed write.",
     hint="Shut down the sending direction only, read and drop until the end or for a second, then close.",
 )
-def drains(t):
+def drains(t: Context) -> None:
     stuck = 0
     for _ in range(6):
         peer, started = close_gently(t)
@@ -429,7 +429,7 @@ def drains(t):
     why="Otherwise whoever is asked to leave decides when.",
     hint="One second from the end of the own direction, whatever comes meanwhile.",
 )
-def drains_bounded(t):
+def drains_bounded(t: Context) -> None:
     peer, started = close_gently(t)
     if peer is None:
         return
@@ -457,7 +457,7 @@ def drains_bounded(t):
     why="A program that cannot be stopped gets killed.",
     hint="Closing wakes every call that waits.",
 )
-def stop(t):
+def stop(t: Context) -> None:
     if t.p.step != "listening":
         peer = t.begin()
         if t.p.step == "open":
@@ -480,7 +480,7 @@ def stop(t):
     why="A program that cannot be stopped gets killed.",
     hint="Closing wakes every call that waits.",
 )
-def stop_client(t):
+def stop_client(t: Context) -> None:
     peer = t.begin()
     if t.p.step == "reply":
         peer.send_hello()

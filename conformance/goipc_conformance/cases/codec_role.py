@@ -3,25 +3,27 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 from .. import codec, data_files, keys
-from ..case import ENC, case
-from ..context import Verdictless
+from ..case import ENC, Body, case
+from ..context import Context, Verdictless
 
 CODEC = ("codec",)
 KEY = hashlib.sha256(b"goipc conformance codec key").digest()
 
 
-def key_fields(t) -> dict:
+def key_fields(t: Context) -> dict[str, str]:
     return {"key": KEY.hex()} if t.encrypted else {}
 
 
-def wire_frame(t, message_type: int, data: bytes, number: int = 1) -> bytes:
+def wire_frame(t: Context, message_type: int, data: bytes, number: int = 1) -> bytes:
     plaintext = codec.message_plaintext(message_type, data)
     return codec.frame(codec.seal(KEY, bytes(8) + codec.u32(number), plaintext) if t.encrypted else plaintext)
 
 
-def decode(t, stream: bytes, maximum: int = 65536) -> dict:
+def decode(t: Context, stream: bytes, maximum: int = 65536) -> dict[str, Any]:
     reply = t.call("decode", hex=stream.hex(), max=maximum, dir="c2s", **key_fields(t))
     if not reply["ok"]:
         # An adapter may also report the failure of the stream as the failure of the command.
@@ -29,14 +31,14 @@ def decode(t, stream: bytes, maximum: int = 65536) -> dict:
     return reply
 
 
-def expect_frames(t, reply: dict, frames: list[tuple[int, bytes]]) -> None:
+def expect_frames(t: Context, reply: dict[str, Any], frames: list[tuple[int, bytes]]) -> None:
     got = [(entry.get("type"), entry.get("data")) for entry in reply.get("frames", [])]
     wanted = [(message_type, data.hex()) for message_type, data in frames]
     if got != wanted:
         t.see("altered", f"decoded {got!r:.200}, expected {wanted!r:.200}")
 
 
-def expect_error(t, reply: dict, classes: tuple[str, ...]) -> None:
+def expect_error(t: Context, reply: dict[str, Any], classes: tuple[str, ...]) -> None:
     error = reply.get("error")
     if not error:
         t.see("accepted", "the stream was not refused")
@@ -44,7 +46,7 @@ def expect_error(t, reply: dict, classes: tuple[str, ...]) -> None:
         t.see("wrong-class", f"the class is {error.get('class')}, expected {' or '.join(classes)}")
 
 
-def declare(id: str, title: str, **options):
+def declare(id: str, title: str, **options: Any) -> Callable[[Body], Body]:
     return case(id, title, roles=CODEC, adapter_level=1, liveness=False, **options)
 
 
@@ -59,7 +61,7 @@ def declare(id: str, title: str, **options):
     why="The first thing a port can prove, with no socket in sight.",
     hint="Length, then type, then data; big-endian.",
 )
-def codec_decode(t):
+def codec_decode(t: Context) -> None:
     data = hashlib.shake_128(b"codec").digest(t.p.size)
     reply = decode(t, wire_frame(t, 7, data))
     expect_frames(t, reply, [(7, data)])
@@ -77,7 +79,7 @@ def codec_decode(t):
     why="Reads join frames.",
     hint="Loop until the bytes run out.",
 )
-def codec_several(t):
+def codec_several(t: Context) -> None:
     messages = [(index + 1, bytes([index]) * index) for index in range(4)]
     stream = b"".join(wire_frame(t, *message, number) for number, message in enumerate(messages))
     expect_frames(t, decode(t, stream), messages)
@@ -93,7 +95,7 @@ def codec_several(t):
     why="The rest may still come.",
     hint="Ask for more; say how many bytes wait.",
 )
-def codec_unfinished(t):
+def codec_unfinished(t: Context) -> None:
     whole = wire_frame(t, 7, b"unfinished")
     reply = decode(t, whole + whole[: t.p.at])
     if reply.get("error"):
@@ -116,7 +118,7 @@ def codec_unfinished(t):
     why="Slicing what is not there crashes.",
     hint="At least 4 bytes, 32 when sealed.",
 )
-def codec_runt(t):
+def codec_runt(t: Context) -> None:
     expect_error(t, decode(t, codec.u32(t.p.length) + bytes(t.p.length)), ("framing", "auth"))
 
 
@@ -131,7 +133,7 @@ def codec_runt(t):
     why="No body needs to be awaited.",
     hint="Judge the length when its four bytes are there.",
 )
-def codec_too_large(t):
+def codec_too_large(t: Context) -> None:
     over = 1000 + (32 if t.encrypted else 4) + 1
     expect_error(t, decode(t, codec.u32(over), maximum=1000), ("too-large", "framing"))
 
@@ -146,7 +148,7 @@ def codec_too_large(t):
     why="The limit counts the data only.",
     hint="Limit plus 4, or plus 32.",
 )
-def codec_at_limit(t):
+def codec_at_limit(t: Context) -> None:
     expect_frames(t, decode(t, wire_frame(t, 7, b"a" * 1000), maximum=1000), [(7, b"a" * 1000)])
 
 
@@ -159,7 +161,7 @@ def codec_at_limit(t):
     why="It is reserved.",
     hint="Decode, then drop.",
 )
-def codec_control(t):
+def codec_control(t: Context) -> None:
     reply = decode(t, wire_frame(t, 0, b"x", 1) + wire_frame(t, 5, b"y", 2))
     expect_frames(t, reply, [(5, b"y")])
     if reply.get("error"):
@@ -177,7 +179,7 @@ def codec_control(t):
     why="This is what the tag is for.",
     hint="Verify all of it before releasing any of it.",
 )
-def codec_tampered(t):
+def codec_tampered(t: Context) -> None:
     stream = bytearray(wire_frame(t, 7, b"tampered"))
     stream[t.p.at] ^= 1
     reply = decode(t, bytes(stream))
@@ -196,7 +198,7 @@ def codec_tampered(t):
     why="What came whole was received.",
     hint="Deliver in order, then fail.",
 )
-def codec_before_failure(t):
+def codec_before_failure(t: Context) -> None:
     bad = bytearray(wire_frame(t, 8, b"bad", 2))
     bad[-1] ^= 1
     reply = decode(t, wire_frame(t, 7, b"good", 1) + bytes(bad) + wire_frame(t, 9, b"after", 3))
@@ -215,7 +217,7 @@ def codec_before_failure(t):
     why="The other half of the codec.",
     hint="Length, type, data; nonce in front and tag behind when sealed.",
 )
-def codec_encode(t):
+def codec_encode(t: Context) -> None:
     data = hashlib.shake_128(b"encode").digest(t.p.size)
     reply = t.call("encode", type=t.p.type, data=data.hex(), dir="c2s", **key_fields(t))
     if not reply["ok"]:
@@ -240,7 +242,7 @@ def codec_encode(t):
     why="With fixed randomness the bytes are fixed, too.",
     hint="Nonce, ciphertext, tag; no additional data.",
 )
-def codec_encode_nonce(t):
+def codec_encode_nonce(t: Context) -> None:
     nonce = bytes(range(12))
     reply = t.call("encode", type=7, data=b"known".hex(), nonce=nonce.hex(), dir="c2s", **key_fields(t))
     if not reply["ok"]:
@@ -261,7 +263,7 @@ def codec_encode_nonce(t):
     why="It would vanish at the other side.",
     hint="Class reserved-type.",
 )
-def codec_reserved(t):
+def codec_reserved(t: Context) -> None:
     reply = t.call("encode", type=0, data="00", dir="c2s", **key_fields(t))
     if reply["ok"]:
         t.see("accepted", "type 0 was encoded")
@@ -279,7 +281,7 @@ def codec_reserved(t):
     why="The receiver would fail the connection.",
     hint="Class too-large.",
 )
-def codec_encode_too_large(t):
+def codec_encode_too_large(t: Context) -> None:
     reply = t.call("encode", type=1, data="00" * 101, max=100, dir="c2s", **key_fields(t))
     if reply["ok"]:
         t.see("accepted", "a message above the limit was encoded")
@@ -306,7 +308,7 @@ def kdf_pair(zeros: int) -> tuple[int, bytes, bytes]:
     why="Hashing all 48 bytes fails on one connection in 256.",
     hint="Strip leading zero bytes, then SHA-256.",
 )
-def codec_kdf(t):
+def codec_kdf(t: Context) -> None:
     scalar, public, x = kdf_pair(t.p.zeros)
     reply = t.call("kdf", priv=scalar.to_bytes(48, "big").hex(), peer=public.hex())
     if not reply["ok"]:
@@ -327,7 +329,7 @@ def codec_kdf(t):
     why="X = 0 is a valid X; its key is the hash of nothing.",
     hint="Strip down to the empty string.",
 )
-def codec_kdf_x(t):
+def codec_kdf_x(t: Context) -> None:
     x = bytes(t.p.zeros) + b"\x5a" * (48 - t.p.zeros)
     reply = t.call("kdf", x=x.hex())
     if not reply["ok"]:
@@ -347,7 +349,7 @@ def codec_kdf_x(t):
     why="Points off the curve leak the private key.",
     hint="Length, first byte, range, equation.",
 )
-def codec_kdf_invalid(t):
+def codec_kdf_invalid(t: Context) -> None:
     scalar, public, _ = kdf_pair(0)
     changed = bytearray(public)
     changed[96] ^= 1
@@ -371,7 +373,7 @@ def codec_kdf_invalid(t):
 # The specification's own vectors, all of a file in one case.
 
 
-def vectors(t, name: str) -> list[tuple[dict, dict]]:
+def vectors(t: Context, name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(group, test) of every vector of a file."""
     text = data_files.read_text(f"vectors/{name}.json")
     if text is None:
@@ -379,7 +381,7 @@ def vectors(t, name: str) -> list[tuple[dict, dict]]:
     return [(group, test) for group in json.loads(text)["testGroups"] for test in group["tests"]]
 
 
-def expect_vectors(t, name: str, judge) -> None:
+def expect_vectors(t: Context, name: str, judge: Callable[[Context, dict[str, Any], dict[str, Any]], str]) -> None:
     """Every vector of a file; what is wrong is told by the IDs of the vectors."""
     wrong, asked = [], 0
     for group, test in vectors(t, name):
@@ -392,12 +394,12 @@ def expect_vectors(t, name: str, judge) -> None:
         t.see("altered", f"{len(wrong)} of {asked} vectors are wrong: {'; '.join(wrong[:3])}")
 
 
-def judge_kdf(t, group: dict, test: dict) -> str:
+def judge_kdf(t: Context, group: dict[str, Any], test: dict[str, Any]) -> str:
     reply = t.call("kdf", priv=test["private"], peer=test["peer"])
     return "" if reply.get("key") == test["key"] else f"the key is {reply.get('key', reply.get('error'))}"
 
 
-def judge_point(t, group: dict, test: dict) -> str:
+def judge_point(t: Context, group: dict[str, Any], test: dict[str, Any]) -> str:
     if group["type"] != "PointTest":  # the own key is refused by the handshake, which is not asked here
         return ""
     reply = t.call("kdf", priv=group["private"], peer=test["peer"])
@@ -406,7 +408,7 @@ def judge_point(t, group: dict, test: dict) -> str:
     )
 
 
-def judge_frame(t, group: dict, test: dict) -> str:
+def judge_frame(t: Context, group: dict[str, Any], test: dict[str, Any]) -> str:
     wire = bytes.fromhex(test["wire"])
     reply = t.call("decode", hex=test["wire"], max=group["limit"], dir="c2s")
     failed = bool(reply.get("error"))
@@ -420,7 +422,7 @@ def judge_frame(t, group: dict, test: dict) -> str:
     return f"decoded {frames}" if frames else ""
 
 
-def judge_seal(t, group: dict, test: dict) -> str:
+def judge_seal(t: Context, group: dict[str, Any], test: dict[str, Any]) -> str:
     reply = t.call("decode", hex=test["wire"], key=test["key"], max=1 << 20, dir="c2s")
     frames = [(frame["type"], frame["data"]) for frame in reply.get("frames", [])]
     if test["result"] == "invalid":
@@ -430,7 +432,7 @@ def judge_seal(t, group: dict, test: dict) -> str:
     return ""
 
 
-def judge_sealing(t, group: dict, test: dict) -> str:
+def judge_sealing(t: Context, group: dict[str, Any], test: dict[str, Any]) -> str:
     if test["result"] != "valid" or not test["type"]:
         return ""
     reply = t.call("encode", type=test["type"], data=test["data"], key=test["key"], nonce=test["nonce"], dir="c2s")
@@ -447,7 +449,7 @@ def judge_sealing(t, group: dict, test: dict) -> str:
     why="Rare values that no chance run meets.",
     hint="The vector's comment says what it is about.",
 )
-def vectors_kdf(t):
+def vectors_kdf(t: Context) -> None:
     expect_vectors(t, "kdf", judge_kdf)
 
 
@@ -460,7 +462,7 @@ def vectors_kdf(t):
     why="Every way in which a key can be wrong.",
     hint="The vector's comment says what it is about.",
 )
-def vectors_point(t):
+def vectors_point(t: Context) -> None:
     expect_vectors(t, "point", judge_point)
 
 
@@ -473,7 +475,7 @@ def vectors_point(t):
     why="The borders of every length.",
     hint="The vector's comment says what it is about.",
 )
-def vectors_frame(t):
+def vectors_frame(t: Context) -> None:
     expect_vectors(t, "frame", judge_frame)
 
 
@@ -486,7 +488,7 @@ def vectors_frame(t):
     why="Every part of a frame, changed.",
     hint="The vector's comment says what it is about.",
 )
-def vectors_open(t):
+def vectors_open(t: Context) -> None:
     expect_vectors(t, "seal", judge_seal)
 
 
@@ -499,5 +501,5 @@ def vectors_open(t):
     why="With key and nonce fixed the bytes are fixed, too.",
     hint="The vector's comment says what it is about.",
 )
-def vectors_seal(t):
+def vectors_seal(t: Context) -> None:
     expect_vectors(t, "seal", judge_sealing)

@@ -5,13 +5,15 @@ import time
 
 from .. import codec
 from ..case import ENC, case
+from ..context import Context
+from ..peer import ClientPeer
 from ..run_folder import fresh_name
 from ..wire import Closed
 
 SERVER, CLIENT = ("server",), ("client",)
 
 
-def answered_or_closed(t, peer) -> bool:
+def answered_or_closed(t: Context, peer: ClientPeer) -> bool:
     """True when a further peer gets HELLO; closing at once is as good, leaving it unanswered is not."""
     try:
         peer.check_hello()
@@ -33,7 +35,7 @@ def answered_or_closed(t, peer) -> bool:
     why="A client that is neither answered nor refused hangs until somebody kills it.",
     hint="Accept and close when the server is full.",
 )
-def second_peer(t):
+def second_peer(t: Context) -> None:
     first = t.open()
     t.exchange(first, 5, b"first")
     answered_or_closed(t, t.begin())
@@ -51,7 +53,7 @@ def second_peer(t):
     why="Connections that are neither served nor closed use up the descriptors.",
     hint="Accept and close when the server is full.",
 )
-def second_peer_many(t):
+def second_peer_many(t: Context) -> None:
     first = t.open()
     for index in range(t.p.count):
         peer = t.begin()
@@ -71,7 +73,7 @@ def second_peer_many(t):
     why="Clients come and go.",
     hint="Begin every connection afresh; the listener stays open.",
 )
-def successive(t):
+def successive(t: Context) -> None:
     for index in range(t.p.count):
         peer = t.open()
         t.exchange(peer, 5, t.payload(100, index))
@@ -89,7 +91,7 @@ def successive(t):
     why="golang-ipc wedges: its reader sees the end before its acceptor says connected.",
     hint="One place decides about the state of a connection.",
 )
-def quick_close(t):
+def quick_close(t: Context) -> None:
     for _ in range(t.p.count):
         peer = t.open_patiently()
         peer.wire.close()
@@ -106,7 +108,7 @@ def quick_close(t):
     why="Health checks and port scans do exactly this.",
     hint="A failed handshake concerns its own connection only.",
 )
-def strays(t):
+def strays(t: Context) -> None:
     for _ in range(t.p.count):
         t.begin().wire.close()
 
@@ -125,7 +127,7 @@ def strays(t):
     why="A server for one client at a time is a server for nobody else.",
     hint="One session, one key and one buffer per connection.",
 )
-def multi(t):
+def multi(t: Context) -> None:
     peers = [t.open() for _ in range(t.p.count)]
     for turn in range(3):
         for index, peer in enumerate(peers):
@@ -148,7 +150,7 @@ def multi(t):
     why="Otherwise every client depends on the worst.",
     hint="A failure ends one session.",
 )
-def multi_failure(t):
+def multi_failure(t: Context) -> None:
     good, bad = t.open(), t.open()
     t.exchange(good, 5, b"before")
     bad.raw(codec.u32(0), "a frame of length 0")
@@ -170,7 +172,7 @@ def multi_failure(t):
     why="Otherwise one sleeping process stops all.",
     hint="Never wait for one peer's buffer while others have work.",
 )
-def multi_not_reading(t):
+def multi_not_reading(t: Context) -> None:
     lazy, busy = t.open(), t.open()
     data = t.payload(60000)
     try:
@@ -198,7 +200,7 @@ def multi_not_reading(t):
     why="A place must become free when its holder goes.",
     hint="Count open connections, and uncount them at their end.",
 )
-def multi_full(t):
+def multi_full(t: Context) -> None:
     first, second = t.open(), t.open()
     t.exchange(first, 5, b"first")
     t.exchange(second, 5, b"second")
@@ -223,7 +225,7 @@ def multi_full(t):
     why="The system then reports a reset instead of an end; golang-ipc's server dies of it.",
     hint="Every error on receiving is the end of the stream.",
 )
-def unread_at_close(t):
+def unread_at_close(t: Context) -> None:
     peer = t.open()
     t.opened()
     t.connected()
@@ -242,7 +244,7 @@ def unread_at_close(t):
     why="The error differs from an ordinary end, the meaning does not.",
     hint="Every error on receiving is the end of the stream at that place.",
 )
-def reset_in_frame(t):
+def reset_in_frame(t: Context) -> None:
     peer = t.open()
     t.send(peer, 5, b"an echo that nobody reads")
     peer.wire.wait_readable()
@@ -264,7 +266,7 @@ def reset_in_frame(t):
     why="There is no keep-alive in the protocol; silence is normal.",
     hint="The handshake timeout ends with the handshake.",
 )
-def idle(t):
+def idle(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 5, b"before")
     if peer.wire.ended_within(1.5):  # longer than the handshake may take: here the waiting itself is the test
@@ -287,7 +289,7 @@ def idle(t):
     why="Writers of earlier connections that still run compete for the next.",
     hint="A writer ends with its connection.",
 )
-def order_after_reconnect(t):
+def order_after_reconnect(t: Context) -> None:
     for index in range(5):
         peer = t.open()
         t.send(peer, 5, t.payload(10, index))
@@ -297,13 +299,11 @@ def order_after_reconnect(t):
     t.send(peer, 5, b"last")
     t.must_have_delivered([(5, b"last")])
     count = 120
-    requests = [
-        t.subject.control.request("send", t.timeout, type=1 + index, data="cd", repeat=600) for index in range(count)
-    ]
+    requests = [t.request("send", type=1 + index, data="cd", repeat=600) for index in range(count)]
     expected = [(1 + index, b"\xcd" * 600) for index in range(count)]
     received = [peer.receive() for _ in expected]
     for request in requests:
-        reply = t.subject.control.wait_reply(request, t.timeout)
+        reply = t.reply_to(request)
         if reply is None or not reply["ok"]:
             t.see("refused", "send failed")
             return
@@ -326,7 +326,7 @@ def order_after_reconnect(t):
     why="The next peer may be somebody else.",
     hint="Queues belong to a connection and die with it.",
 )
-def no_leftovers(t):
+def no_leftovers(t: Context) -> None:
     first = t.open()
     for index in range(20):
         t.send(first, 5, t.payload(2000, index))
@@ -344,7 +344,7 @@ def no_leftovers(t):
     why="A sender that has said everything may say so.",
     hint="Deliver what is complete, then close in order.",
 )
-def half_close(t):
+def half_close(t: Context) -> None:
     peer = t.open()
     messages = [(5 + index, t.payload(30, index)) for index in range(3)]
     peer.raw(b"".join(t.frame(peer, *message) for message in messages), "3 messages")
@@ -367,7 +367,7 @@ def half_close(t):
     why="Programs are started in any order.",
     hint="Try again while the path does not exist or refuses connections.",
 )
-def client_waits_for_server(t):
+def client_waits_for_server(t: Context) -> None:
     peer = t.begin_late(0.1)
     peer.handshake()
     t.opened()
@@ -387,7 +387,7 @@ def client_waits_for_server(t):
     why="This is how a full server refuses.",
     hint="Treat it like a refused connection: wait a little, try again.",
 )
-def closed_before_hello(t):
+def closed_before_hello(t: Context) -> None:
     first = t.begin(keep_listening=True)
     first.wire.close()
     second = t.accept_again()
@@ -410,7 +410,7 @@ def closed_before_hello(t):
     why="Trying again cannot help, and hammers the server.",
     hint="Errors of agreement are final; only errors of reachability are worth another attempt.",
 )
-def no_retry(t):
+def no_retry(t: Context) -> None:
     peer = t.begin(keep_listening=True, policy="required")
     if t.p.reason == "version":
         peer.send_hello(version=3)
@@ -449,7 +449,7 @@ def no_retry(t):
     why="Keys, counters and queues belong to one connection.",
     hint="Everything new but the configuration.",
 )
-def client_reconnect(t):
+def client_reconnect(t: Context) -> None:
     first = t.open(keep_listening=True)
     t.exchange(first, 5, b"first")
     first.wire.finish(t.timeout)
@@ -473,7 +473,7 @@ def client_reconnect(t):
     why="The ordinary end of every connection.",
     hint="Close your side, tell the application, keep running.",
 )
-def server_leaves(t):
+def server_leaves(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 5, b"last")
     peer.wire.finish_sending()
@@ -491,7 +491,7 @@ def server_leaves(t):
     why="The system then reports a reset instead of an end.",
     hint="Every error on receiving is the end of the stream.",
 )
-def server_leaves_unread(t):
+def server_leaves_unread(t: Context) -> None:
     peer = t.open()
     t.send(peer, 5, b"an echo that nobody reads")
     peer.wire.wait_readable()
@@ -511,7 +511,7 @@ def server_leaves_unread(t):
     why="An application that waits for ever cannot tell its user anything.",
     hint="One total deadline over all attempts.",
 )
-def gives_up(t):
+def gives_up(t: Context) -> None:
     started = time.monotonic()
     reply = t.call(
         "connect",

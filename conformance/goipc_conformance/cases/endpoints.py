@@ -6,21 +6,22 @@ import random
 import socket
 import stat
 import string
+from collections.abc import Callable
 
 from ..adapter.level1 import ServeRefused
 from ..adapter.subject import ServeConfig
 from ..case import case
-from ..context import Verdictless
+from ..context import Context, Verdictless
 from ..run_folder import fresh_folder, fresh_name, run_folder
 
 SERVER, CLIENT = ("server",), ("client",)
 
 
-def serve(t, name: str) -> str:
+def serve(t: Context, name: str) -> str:
     return t.subject.serve(ServeConfig(name=name, maximum=t.maximum))
 
 
-def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
+def expect_refusal(t: Context, name: str, shown: str, classes: tuple[str, ...]) -> None:
     """Opening has to fail with one of the classes."""
     if t.role == "server":
         try:
@@ -40,7 +41,7 @@ def expect_refusal(t, name: str, shown: str, classes: tuple[str, ...]) -> None:
 
 # Each path that an implementation could make of one of these names either can be written by every user or leads into a
 # folder that is not there, so that the outcome depends on the implementation alone.
-BAD_NAMES = {
+BAD_NAMES: dict[str, Callable[[], str]] = {
     "empty": lambda: "",
     "slash": lambda: f"{fresh_folder().name}/x",
     "parent": lambda: f"../tmp/{fresh_name()}",
@@ -63,7 +64,7 @@ BAD_NAMES = {
     why="Names come from configuration and users; a path in one leads out of the directory.",
     hint="Refuse the empty name, '/' and NUL with the class name.",
 )
-def name_refused(t):
+def name_refused(t: Context) -> None:
     if t.p.name == "nul" and t.subject.identity.details.get("language") == "c":
         raise Verdictless("a string of C ends at the first NUL, so that no such name can be given")
     name = BAD_NAMES[t.p.name]()
@@ -84,7 +85,7 @@ def name_refused(t):
     why="A cut path is another path.",
     hint="Compare with the size of sun_path before copying.",
 )
-def name_too_long(t):
+def name_too_long(t: Context) -> None:
     expect_refusal(t, "x" * t.p.size, f"a name of {t.p.size} bytes", ("name",))
 
 
@@ -102,7 +103,7 @@ def name_too_long(t):
     why="97 bytes and /tmp/ and .sock and a NUL are 108, which is what Linux holds.",
     hint="Count the NUL.",
 )
-def name_longest(t):
+def name_longest(t: Context) -> None:
     if os.uname().sysname != "Linux":
         raise Verdictless("the longest name differs between systems")
     name = f"{fresh_name()}-{'x' * 97}"[: t.p.size] if t.p.size > 1 else one_byte_name()
@@ -135,7 +136,7 @@ def one_byte_name() -> str:
     why="Both sides derive the path from the name alone.",
     hint="/tmp/, the name, .sock.",
 )
-def path(t):
+def path(t: Context) -> None:
     name = fresh_name()
     t.path = serve(t, name)
     if t.path != f"/tmp/{name}.sock":
@@ -160,7 +161,7 @@ def path(t):
     why="golang-ipc deletes the socket of a living server; its clients go to the newcomer.",
     hint="Connect first: only a socket on which nobody listens may be replaced.",
 )
-def in_use(t):
+def in_use(t: Context) -> None:
     name = fresh_name()
     holder = t.listen(f"/tmp/{name}.sock")
     before = os.stat(holder.path).st_ino
@@ -184,7 +185,7 @@ def in_use(t):
     why="Otherwise every crash needs a person to clean up.",
     hint="Nobody listens and it is yours: replace it.",
 )
-def stale(t):
+def stale(t: Context) -> None:
     name = fresh_name()
     t.path = f"/tmp/{name}.sock"
     dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -209,7 +210,7 @@ def stale(t):
     why="golang-ipc deletes whatever is there, folders with all they hold.",
     hint="Only a socket may be replaced.",
 )
-def occupied(t):
+def occupied(t: Context) -> None:
     name = fresh_name()
     path = f"/tmp/{name}.sock"
     kept = f"/tmp/{name}.kept"
@@ -251,7 +252,7 @@ def occupied(t):
     why="So that clients fail at once instead of later.",
     hint="Unlink what you bound.",
 )
-def removed(t):
+def removed(t: Context) -> None:
     t.exchange_sentinel(t.open())
     t.stop_and_watch()
     if os.path.lexists(t.path):
@@ -270,7 +271,7 @@ def removed(t):
     why="A successor may have taken the path; deleting its socket cuts it off.",
     hint="Remember device and inode, and compare before unlinking.",
 )
-def not_own(t):
+def not_own(t: Context) -> None:
     t.exchange_sentinel(t.open())
     os.unlink(t.path)
     successor = t.listen(t.path)
@@ -293,7 +294,7 @@ def not_own(t):
     why="Connecting needs write permission on the socket; encryption does not authenticate anybody.",
     hint="Mode 0600, whatever the umask is.",
 )
-def mode(t):
+def mode(t: Context) -> None:
     bits = stat.S_IMODE(os.stat(t.path).st_mode)
     t.note(f"the mode is {bits:04o}")
     if bits & 0o022:
@@ -316,7 +317,7 @@ def mode(t):
     why="/tmp is shared with everybody.",
     hint="The directory, /, the name, .sock.",
 )
-def directory(t):
+def directory(t: Context) -> None:
     name, folder = fresh_name(), str(fresh_folder())
     reply = t.call(
         "serve", endpoint={"transport": "unix", "name": name, "directory": folder}, encryption="required", echo=True

@@ -3,6 +3,7 @@
 
 from .. import codec
 from ..case import ENC, case
+from ..context import Context
 from ..wire import Cuts
 
 SIZES = (0, 1, 2, 3, 4, 5, 15, 16, 17, 255, 1023, 1024, 4087, 4088, 4092, 4096, 4097, 65535, 65536)
@@ -20,7 +21,7 @@ SIZES = (0, 1, 2, 3, 4, 5, 15, 16, 17, 255, 1023, 1024, 4087, 4088, 4092, 4096, 
     why="This is what the protocol is for.",
     hint="Watch for reads and writes that stop at a buffer's size (4096) and for the empty message.",
 )
-def echo(t):
+def echo(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 17, t.payload(t.p.size))
 
@@ -37,7 +38,7 @@ def echo(t):
     why="Some ports take an empty message for the end of the stream.",
     hint="A frame of length 4 (32 when sealed) is complete.",
 )
-def echo_empty(t):
+def echo_empty(t: Context) -> None:
     peer = t.open()
     for index in range(t.p.count):
         t.exchange(peer, index + 1, b"")
@@ -53,7 +54,7 @@ def echo_empty(t):
     why="A stream has no message boundaries.",
     hint="Read four bytes in a loop.",
 )
-def cut_length(t):
+def cut_length(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 5, b"length in pieces", Cuts(at=(t.p.at,)))
 
@@ -68,7 +69,7 @@ def cut_length(t):
     why="A stream has no message boundaries.",
     hint="Read in a loop until the whole body is there.",
 )
-def cut_body(t):
+def cut_body(t: Context) -> None:
     peer = t.open()
     data = t.payload(40)
     size = codec.LENGTH_SIZE + peer.overhead + len(data)
@@ -85,7 +86,7 @@ def cut_body(t):
     why="The extreme of the same rule.",
     hint="Never assume that a read returns more than one byte.",
 )
-def cut_every_byte(t):
+def cut_every_byte(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 5, t.payload(t.p.size), Cuts(every=1))
 
@@ -100,7 +101,7 @@ def cut_every_byte(t):
     why="This is how large messages arrive in practice.",
     hint="Read in a loop until the whole body is there.",
 )
-def cut_large(t):
+def cut_large(t: Context) -> None:
     peer = t.open()
     t.exchange(peer, 5, t.payload(30000), Cuts(every=t.p.every))
 
@@ -115,7 +116,7 @@ def cut_large(t):
     why="The system joins what is written quickly.",
     hint="After a frame, go on with what is left in the buffer.",
 )
-def coalesced(t):
+def coalesced(t: Context) -> None:
     peer = t.open()
     messages = [(index + 1, t.payload(index % 50, index)) for index in range(t.p.count)]
     peer.raw(b"".join(t.frame(peer, *message) for message in messages), f"{t.p.count} messages in one write")
@@ -133,7 +134,7 @@ def coalesced(t):
     why="Reads end anywhere, also in the middle of the second frame.",
     hint="Keep what is left of one read for the next.",
 )
-def coalesced_cut(t):
+def coalesced_cut(t: Context) -> None:
     peer = t.open()
     messages = [(index + 1, t.payload(10 * index, index)) for index in range(5)]
     whole = b"".join(t.frame(peer, *message) for message in messages)
@@ -154,7 +155,7 @@ def coalesced_cut(t):
     why="Applications rely on it.",
     hint="One writer per connection.",
 )
-def order(t):
+def order(t: Context) -> None:
     peer = t.open()
     messages = [(1 + index % 7, codec.u32(index) + t.payload(index % 300, index)) for index in range(t.p.count)]
     for message in messages:
@@ -175,7 +176,7 @@ def order(t):
     why="If both sides only write, both wait for ever.",
     hint="Go on reading while a write has to wait.",
 )
-def both_ways(t):
+def both_ways(t: Context) -> None:
     peer = t.open()
     messages = [(index + 1, t.payload(65536, index)) for index in range(32)]
     for message in messages:
@@ -184,7 +185,7 @@ def both_ways(t):
         t.expect_echo(peer, *message)
 
 
-def send_length(t, length: int, body: bytes):
+def send_length(t: Context, length: int, body: bytes) -> None:
     peer = t.open()
     peer.raw(codec.u32(length) + body, f"a frame of length {length}")
     t.settle(peer)
@@ -200,7 +201,7 @@ def send_length(t, length: int, body: bytes):
     why="golang-ipc dies of it: the type is cut from bytes that are not there.",
     hint="A plain body has at least 4 bytes; check it before slicing.",
 )
-def length_runt(t):
+def length_runt(t: Context) -> None:
     send_length(t, t.p.length, bytes(t.p.length))
 
 
@@ -215,7 +216,7 @@ def length_runt(t):
     why="Nonce, type and tag alone are 32 bytes.",
     hint="A sealed body has at least 32 bytes; check it before slicing.",
 )
-def length_runt_sealed(t):
+def length_runt_sealed(t: Context) -> None:
     send_length(t, t.p.length, bytes(t.p.length))
 
 
@@ -229,7 +230,7 @@ def length_runt_sealed(t):
     why="What the peer says must not decide how much memory is used.",
     hint="Compare with the limit plus 4 (plain) or 32 (sealed) before reserving or waiting.",
 )
-def length_over(t):
+def length_over(t: Context) -> None:
     peer = t.open()
     peer.raw(codec.u32(t.receive_limit + peer.overhead + t.p.over), "a length above the limit, and no body")
     peer.wire.wait_consumed()
@@ -246,7 +247,7 @@ def length_over(t):
     why="Five gigabytes of address space for four bytes of input; a crash on 32-bit machines.",
     hint="Unsigned arithmetic, and no allocation before the check.",
 )
-def length_huge(t):
+def length_huge(t: Context) -> None:
     peer = t.open()
     peer.raw(codec.u32(t.p.length), f"a length of {t.p.length}, and no body")
     peer.wire.wait_consumed()
@@ -263,7 +264,7 @@ def length_huge(t):
     why="golang-ipc takes the bytes it has for a whole length and dies, or delivers nothing as something.",
     hint="Tell the end of the stream between frames from one inside.",
 )
-def truncated_length(t):
+def truncated_length(t: Context) -> None:
     peer = t.open()
     peer.raw(t.discarded_frame(peer, 9, b"abc")[: t.p.at], f"{t.p.at} bytes of a length")
     peer.wire.finish_sending()
@@ -280,7 +281,7 @@ def truncated_length(t):
     why="A delivered half is a message that nobody sent; golang-ipc fills it up with zeros.",
     hint="Deliver only what is complete; report an end inside a frame as a failure.",
 )
-def truncated_body(t):
+def truncated_body(t: Context) -> None:
     peer = t.open()
     whole = t.discarded_frame(peer, 9, t.payload(16))
     size = {"length-only": 4, "type": 8, "half": 4 + (len(whole) - 4) // 2, "all-but-one": len(whole) - 1}[t.p.at]
@@ -298,7 +299,7 @@ def truncated_body(t):
     why="A failure is no reason to lose what was received before it.",
     hint="Process complete frames first, then look at the end of the stream.",
 )
-def truncated_after_good(t):
+def truncated_after_good(t: Context) -> None:
     peer = t.open()
     good = t.payload(10)
     whole = t.frame(peer, 8, good)
@@ -318,7 +319,7 @@ def truncated_after_good(t):
     why="Processes die in the middle of a write.",
     hint="Every error on receiving is the end of the stream at that place.",
 )
-def truncated_abort(t):
+def truncated_abort(t: Context) -> None:
     peer = t.open()
     peer.raw(t.discarded_frame(peer, 9, t.payload(100))[:50], "half a frame")
     peer.wire.wait_consumed()
@@ -334,7 +335,7 @@ def truncated_abort(t):
     why="Confused peers must not confuse others.",
     hint="After the handshake only frames exist.",
 )
-def handshake_again(t):
+def handshake_again(t: Context) -> None:
     peer = t.open()
     peer.raw(bytes([2, 1]) + bytes(range(97)), "a HELLO and a key")
     t.settle_end_or_wedge(peer)
@@ -351,7 +352,7 @@ def handshake_again(t):
     why="Whoever can write into the stream would bypass the encryption.",
     hint="On a sealed connection every frame is opened.",
 )
-def plain_on_sealed(t):
+def plain_on_sealed(t: Context) -> None:
     peer = t.open()
     peer.raw(codec.frame(codec.message_plaintext(9, t.payload(t.p.size))), "a plain frame")
     t.settle(peer)

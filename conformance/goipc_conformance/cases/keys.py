@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Public keys and what is derived from them."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from .. import codec, keys
 from ..case import case
+from ..context import Context
 from ..wire import Closed, Silent
 
 ON = ("on",)
 
 
-def offer_key(t, public: bytes, label: str):
+def offer_key(t: Context, public: bytes, label: str) -> Any:
     """Runs the handshake with a public key of the case's choice and decides what it did."""
     peer = t.begin()
     if t.role == "server":
@@ -23,7 +27,7 @@ def offer_key(t, public: bytes, label: str):
     return peer
 
 
-def valid_public(t) -> bytes:
+def valid_public(t: Context) -> bytes:
     return keys.PrivateKey(keys.scalar_from(t.instance.key, "valid")).public
 
 
@@ -37,7 +41,7 @@ def valid_public(t) -> bytes:
     why="Points off the curve leak the private key bit by bit, and existing libraries crash on them.",
     hint="Check y^2 = x^3 - 3x + b before the key is used. libtomcrypt's import does not do it.",
 )
-def off_curve(t):
+def off_curve(t: Context) -> None:
     public = bytearray(valid_public(t))
     public[48 if t.p.flip == "x" else 96] ^= 1
     offer_key(t, bytes(public), f"key with one bit of {t.p.flip} changed")
@@ -53,7 +57,7 @@ def off_curve(t):
     why="Some libraries compute a constant secret from it, so that everybody knows the key.",
     hint="(0, 0) is not on the curve; the check of the equation covers it.",
 )
-def zero_point(t):
+def zero_point(t: Context) -> None:
     offer_key(t, b"\x04" + bytes(96), "all-zero key")
 
 
@@ -67,7 +71,7 @@ def zero_point(t):
     why="The same point would have two encodings.",
     hint="Compare both coordinates with p before anything else.",
 )
-def out_of_range(t):
+def out_of_range(t: Context) -> None:
     zero_x = keys.point_with_zero_x()
     if t.p.which == "x-is-p":
         public = b"\x04" + keys.FIELD.to_bytes(48, "big") + zero_x[49:]
@@ -89,7 +93,7 @@ def out_of_range(t):
     why="Other forms are not part of the protocol; libraries differ in what they make of them.",
     hint="Look at the first byte yourself, before the library does.",
 )
-def prefix(t):
+def prefix(t: Context) -> None:
     public = valid_public(t)
     first = t.p.byte
     if first in (6, 7):  # the hybrid form with the right parity, which some libraries take
@@ -108,7 +112,7 @@ def prefix(t):
     why="A peer that knows no key at all can then mirror frames and pass as authenticated.",
     hint="Compare the received key with the one you sent.",
 )
-def reflected(t):
+def reflected(t: Context) -> None:
     peer = t.begin().handshake(until="client-key")
     peer.raw(peer.peer_public, "the server's own key")
     t.settle_handshake(peer)
@@ -126,7 +130,7 @@ def reflected(t):
     why="(0, sqrt(b)) is a point of the curve like any other.",
     hint="Refuse only what is off the curve or out of range.",
 )
-def zero_x(t):
+def zero_x(t: Context) -> None:
     peer = t.begin()
     if t.role == "server":
         peer.handshake(until="client-key")
@@ -156,7 +160,7 @@ def zero_x(t):
     why="With a lasting key there is no forward secrecy, and a repeated nonce becomes likely.",
     hint="Make the key pair when the handshake begins, not when the program does.",
 )
-def fresh(t):
+def fresh(t: Context) -> None:
     seen = set()
     for _ in range(3):
         peer = t.open()
@@ -177,7 +181,7 @@ def fresh(t):
     why="The end of the stream inside the handshake is a failure, not a shorter key.",
     hint="Read 97 bytes or fail.",
 )
-def truncated(t):
+def truncated(t: Context) -> None:
     peer = t.begin()
     peer.handshake(until="client-key" if t.role == "server" else "server-key")
     peer.raw(valid_public(t)[: t.p.size], f"{t.p.size} bytes of a key")
@@ -199,7 +203,7 @@ def truncated(t):
     why="golang-ipc hashes the shortest form of X. Whoever hashes 48 bytes fails with it on one connection in 256.",
     hint="Strip leading zero bytes of X before SHA-256.",
 )
-def leading_zero(t):
+def leading_zero(t: Context) -> None:
     peer = t.open(zeros=t.p.zeros)
     t.exchange(peer, 5, b"leading zero")
 
@@ -219,7 +223,7 @@ def for_zeros(zeros: int) -> keys.PrivateKey:
     return ours
 
 
-def seeded(t) -> keys.PrivateKey:
+def seeded(t: Context) -> keys.PrivateKey:
     """The private key that the implementation under test will use next."""
     t.call("seed", private_key=KNOWN.to_bytes(48, "big").hex())
     return keys.PrivateKey(KNOWN)
@@ -237,7 +241,7 @@ def seeded(t) -> keys.PrivateKey:
     why="A private key that is changed before it is used shows nowhere else; nor does what chance rarely brings.",
     hint="Use the 48 bytes as one big-endian number, as they are.",
 )
-def derivation_known(t):
+def derivation_known(t: Context) -> None:
     private = seeded(t)
     if t.role == "server":
         t.serve()
@@ -274,7 +278,7 @@ def derivation_known(t):
     why="A key or a nonce from zeros, from the clock or from an earlier one is no secret, and nobody notices.",
     hint="Look at the result of every draw; fail the connection, not the process.",
 )
-def random_fails(t):
+def random_fails(t: Context) -> None:
     t.call("random", draws=t.p.draws)
     complete = False
     try:
@@ -304,7 +308,7 @@ def random_fails(t):
             t.see("wrong-class", f"connect answered {t.class_of(reply)}, expected other")
 
 
-def zero_byte_or_patience(t):
+def zero_byte_or_patience(t: Context) -> Iterator[tuple[int, Any]]:
     """Connections with their own key chosen, where the client's is known, so that X begins with a zero byte; else with
     one key of ours, until chance brings such an X."""
     known = seeded(t) if "hooks.rng" in t.subject.caps else None
@@ -329,7 +333,7 @@ def zero_byte_or_patience(t):
     why="As for the server. Here the client draws its key last, so that the case connects until such an X occurs.",
     hint="Strip leading zero bytes of X before SHA-256.",
 )
-def leading_zero_client(t):
+def leading_zero_client(t: Context) -> None:
     for attempt, peer in zero_byte_or_patience(t):
         peer.handshake()
         t.opened()
@@ -358,7 +362,7 @@ def leading_zero_client(t):
     why="Ports that do not strip zeros exist (the Node client); nothing is weakened by also trying their key.",
     hint="When X begins with a zero byte and the first frame does not open, try SHA-256 over the 48 bytes once.",
 )
-def padded_peer(t):
+def padded_peer(t: Context) -> None:
     peer = t.begin().handshake(until="client-key")
     peer.redraw_until(1)
     peer.send_key()
@@ -390,7 +394,7 @@ def padded_peer(t):
     why="Ports that do not strip zeros exist; a client may try their key when the limit does not open.",
     hint="When X begins with a zero byte and the limit does not open, try SHA-256 over the 48 bytes once.",
 )
-def padded_server(t):
+def padded_server(t: Context) -> None:
     for attempt, peer in zero_byte_or_patience(t):
         peer.handshake(until="limit")
         if peer.shared_x[0] != 0:
@@ -428,7 +432,7 @@ def padded_server(t):
     why="Every further key that is tried halves the work of a forger.",
     hint="After one frame has opened, that key is the key.",
 )
-def no_second_chance(t):
+def no_second_chance(t: Context) -> None:
     peer = t.open(zeros=1)
     t.exchange(peer, 5, b"first")
     right, peer.key = peer.key, keys.session_key_padded(peer.shared_x)

@@ -16,6 +16,8 @@ from ..adapter import choose
 from ..adapter.subject import AdapterError
 from ..engine import TIMEOUT
 from ..report.text import Pace
+from ..running import target_line
+from ..usage import Usage
 from .profiles import CONFIRMATIONS, PROFILES, Profile
 
 SHRUNK_MAX = 3  # operations that a known fault of golang-ipc takes
@@ -88,7 +90,6 @@ class Tally:
 
 
 def generate_command(options: argparse.Namespace) -> int:
-    from ..cli import Usage
     from .search import MAXIMA, search
 
     profile = PROFILES[options.profile]
@@ -179,7 +180,6 @@ def trace_path(found: Any, options: argparse.Namespace) -> Path:
 
 
 def report(found: Any, options: argparse.Namespace, subject: str, sessions: int, seconds: float) -> None:
-    from ..commands import target_line
     from . import replay
 
     path = trace_path(found, options)

@@ -292,16 +292,17 @@ class Performer:
         elif operation.fault == "short-plaintext":
             frame = codec.frame(self.peer.body_of(b"\0\1"))
         else:
-            frame = bytearray(self.peer.frame_of(7, self.context.payload(24, "tampered")))
+            changed = bytearray(self.peer.frame_of(7, self.context.payload(24, "tampered")))
             start, size = {
                 "tag": (-codec.TAG_SIZE, codec.TAG_SIZE),
                 "nonce": (4, codec.NONCE_SIZE),
                 "body": (4 + codec.NONCE_SIZE, 28),
             }[operation.fault]
-            start += len(frame) if start < 0 else 0
+            start += len(changed) if start < 0 else 0
             at = start + operation.bit // 8 % size
-            frame[at] ^= 1 << operation.bit % 8
-        return self._expect_end(operation, lambda: self.peer.raw(bytes(frame), operation.signature))
+            changed[at] ^= 1 << operation.bit % 8
+            frame = bytes(changed)
+        return self._expect_end(operation, lambda: self.peer.raw(frame, operation.signature))
 
     def _truncate(self, operation: ops.Truncate) -> str:
         frame = self.peer.frame_of(9, self.context.payload(operation.size, "cut"))

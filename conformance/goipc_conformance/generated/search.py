@@ -372,7 +372,7 @@ def search(
         number = int.from_bytes(hashlib.sha256(f"{seed}/{role}/{rounds}".encode()).digest()[:8], "big")
         rounds += 1
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(
                 seeded(number)(machine_for(session)),
                 settings=settings(
                     max_examples=min(AT_ONCE_MAX, max(1, profile.examples - count)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from .. import requirements
 from ..case import AREAS, REGISTRY
@@ -139,7 +140,7 @@ def write(documents: list[dict[str, Any]], folder: Path) -> int:
     order = {case_id: index for index, case_id in enumerate(REGISTRY)}
     rows = []
     for case_id in sorted(cells, key=lambda i: (order.get(i, len(order)), i)):
-        columns = []
+        columns: list[dict[str, object]] = []
         for instances in cells[case_id]:
             verdicts = [case["verdict"] for case in instances]
             columns.append(
@@ -169,16 +170,14 @@ def write(documents: list[dict[str, Any]], folder: Path) -> int:
         errors="replace",
     )
     template = templates.get_template("case.html.j2")
-    for case_id, columns in cells.items():
-        sample = next(c[0] for c in columns if c)
+    for case_id, found in cells.items():
+        sample = next(c[0] for c in found if c)
         text = template.render(
             case=REGISTRY.get(case_id),
             sample=sample,
-            columns=columns,
+            columns=found,
             sentences=[(pin.split("@")[0], requirements.sentence(pin.split("@")[0])) for pin in sample["reqs"]],
-            octets=lambda entry, case: jinja2.utils.markupsafe.Markup(
-                octets(entry, case["params"].get("enc", "on") == "on")
-            ),
+            octets=lambda entry, case: markupsafe.Markup(octets(entry, case["params"].get("enc", "on") == "on")),
             again=again,
             **common,
         )
