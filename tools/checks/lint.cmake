@@ -7,6 +7,7 @@ check(lint.house SETS quick EXPECT "licence lines, white space, line lengths, li
 check(lint.ban SETS quick EXPECT "no function or construct is used that tools/ban.py forbids, with its reason"
     COMMAND ${python} tools/ban.py)
 check(lint.python SETS quick EXPECT "ruff finds nothing" EXIT NEEDS ruff FILES "*.py" COMMAND ruff check --quiet --no-cache)
+check(lint.types SETS quick EXPECT "mypy --strict finds nothing in the suite" EXIT NEEDS mypy COMMAND mypy --no-error-summary)
 check(lint.shell SETS quick EXPECT "shellcheck finds nothing" EXIT NEEDS shellcheck FILES "*.sh" dev .ci/run
     tools/windows/wine COMMAND shellcheck --severity=warning)
 check(lint.spelling SETS quick EXPECT "codespell finds no misspelt word" EXIT NEEDS codespell
