@@ -3,7 +3,7 @@
 
 What counts nothing has failed. A command counts in one of three ways: it writes JUnit to the file that it is given as
 {junit}; or its last line is `N passed, N failed, N skipped`; or, with --counts exit, its exit code counts as one
-(with --files as many as there are files). What is skipped says why, in a line `SKIP name: reason`.
+(with --files as many as there are files), and with --counts hooks each hook of pre-commit. What is skipped says why, in a line `SKIP name: reason`.
 
 The exit code is 0, 1, or 77 where all was skipped. A failure ends with what was expected, what was seen, and the
 command that runs it alone. What hangs is ended, after its stacks have been written to the log.
@@ -159,13 +159,14 @@ def count_junit(junit: Path, folder: str, tally: Tally) -> list[str]:
 
 
 def missing(needs: list[str]) -> list[str]:
-    """What is not installed of `program` or `program=Debian package`."""
-    pairs = [need.partition("=") for need in needs]
-    return [f"{program} (Debian package {package or program})" for program, _, package in pairs if not present(program)]
-
-
-def present(need: str) -> bool:
-    return Path(ROOT, need).exists() if "/" in need else shutil.which(need) is not None
+    """What is not here of `program`, `program=Debian package` and `./path`."""
+    found = []
+    for program, _, package in (need.partition("=") for need in needs):
+        if program.startswith("./"):
+            found += [] if (ROOT / program).exists() else [program]
+        elif shutil.which(program) is None:
+            found.append(f"{program} (Debian package {package or program})")
+    return found
 
 
 # ---- one check --------------------------------------------------------------------------------------
@@ -191,7 +192,7 @@ class Check:
     def run(self) -> int:
         absent = missing(self.options.needs)
         if absent:
-            self.tally.skip(self.options.name, f"not installed: {', '.join(absent)}")
+            self.tally.skip(self.options.name, f"not here: {', '.join(absent)}")
             return self.close()
         command = self.command()
         if not self.amount:
@@ -230,6 +231,8 @@ class Check:
                 self.tally.ok(self.amount)
             elif not late:
                 self.problem(f"exit code {code}: {last_words(output)}")
+        elif self.options.counts == "hooks":
+            self.count_hooks(output)
         elif totals:
             self.tally.passed, self.tally.failed, self.tally.skipped = (int(number) for number in totals.groups())
             self.seen = [line for line in lines if FAILURE.fullmatch(line)]
@@ -251,6 +254,19 @@ class Check:
         if self.tally.failed:
             print(f"--- {self.options.name}: the end of {self.log.relative_to(ROOT)}")
             print("\n".join(f"    {line}" for line in output.splitlines()[-TAIL_LINES:]))
+
+    def count_hooks(self, output: str) -> None:
+        """A hook without files has counted nothing. What a failed one says stands below it."""
+        for name, verdict, said in re.findall(
+            r"^(\S.*?)\.{3,}.*?(Passed|Failed|Skipped)$\n?((?:(?!.*\.\.\.).*\n)*)", output, re.MULTILINE
+        ):
+            if verdict == "Passed":
+                self.tally.ok()
+                continue
+            said = [line for line in said.splitlines() if line and not line.startswith("- ")]
+            self.tally.fail(name, said[0] if said else verdict)
+            hook = re.search(rf"{re.escape(name)}.*\n- hook id: (\S+)", output)
+            self.again.append(f"PATH=build/venv/bin:$PATH pre-commit run --all-files {hook.group(1) if hook else ''}")
 
     def problem(self, why: str) -> None:
         self.tally.failed = max(self.tally.failed, 1)
@@ -277,7 +293,7 @@ def main() -> int:
     parser.add_argument("--each", type=float, metavar="SECONDS", help="limit of each child of the command")
     parser.add_argument("--needs", action="append", default=[], metavar="PROGRAM[=PACKAGE]")
     parser.add_argument("--files", action="append", default=[], metavar="PATTERN", help="appends these files")
-    parser.add_argument("--counts", choices=("totals", "exit"), default="totals")
+    parser.add_argument("--counts", choices=("totals", "exit", "hooks"), default="totals")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

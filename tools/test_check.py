@@ -92,7 +92,8 @@ def test_junit_of_ctest_is_counted_test_by_test():
         '<testcase name="a" status="run"/><testcase name="b" status="fail" time="1"><failure message="Failed"/>'
         "<system-out>b.c:3: expected x == y</system-out></testcase>"
         '<testcase name="c" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/>'
-        '<system-out>SKIP c: no x</system-out></testcase><testcase name="d" status="notrun"><skipped message="Unable to find executable"/></testcase>'
+        "<system-out>SKIP c: no x</system-out></testcase>"
+        '<testcase name="d" status="notrun"><skipped message="Unable to find executable"/></testcase>'
     )
     status, lines = run(junit(cases), junit=True)
     assert (status, lines[-1]) == (1, "1 passed, 2 failed, 1 skipped")

@@ -249,7 +249,7 @@ def judge_growth(small: Cost, small_size: int, large: Cost, large_size: int) -> 
 
 def record(costs: dict[str, Cost], compiler: str) -> None:
     lines = [
-        "# SPDX-License-Identifier: MIT",
+        "# SPDX-License-" + "Identifier: MIT",
         "# Per message, written by guard.py --record. Instructions are the library's own.",
         f'compiler = "{compiler}"',
         "",
