@@ -42,6 +42,12 @@ pytest(adapter-python.tests SETS quick EXPECT "the package for Python does what 
     TESTS ports/python/tests)
 check(adapter-python.suite SETS default EXPECT "the package for Python passes every case" COST 150 TIMEOUT 900
     COMMAND ${suite} run --strict --quiet --isolate connection -- ${python} -B conformance/adapters/python/adapter.py)
+set(node_suite ${suite} run --strict --quiet)
+set(node_adapter node ports/node/conformance/adapter.js)
+check(node.tests SETS default EXPECT "the package for Node does what its tests ask for, and its types hold" NEEDS node npm
+    BUILDS go COST 60 TIMEOUT 900 COMMAND ${python} ports/node/check.py tests)
+check(node.suite.part SETS default EXPECT "the package for Node passes the cases of the plain exchange" NEEDS node COST 30
+    COMMAND ${node_suite} "hs.complete" "frame.*" "api.*" "codec.*" -- ${node_adapter})
 check(interop.go SETS quick EXPECT "Go is laid out and vetted, and its tests pass" NEEDS go=golang-go BUILDS go
     COMMAND ${python} interop/check_go.py)
 pytest(interop.tests SETS quick EXPECT "the exchanges are judged rightly" BUILDS adapter go LOCKS interop TESTS interop)
@@ -70,3 +76,9 @@ check(generated.golang-ipc EXPECT "the known faults of golang-ipc are found" NEE
     COMMAND ${suite} generate --role server --examples 800 --must-find "crashed after bad-length.zero"
     --must-find "crashed after bad-length.short" --must-find "crashed after bad-handshake.key-off-curve"
     --must-find "refused-new-peer after bad-handshake" -- ${adapter_go})
+check(node.versions EXPECT "the package passes its tests on the oldest Node that it is for, and on the newest" NEEDS node npm
+    BUILDS go COST 120 TIMEOUT 1800 COMMAND ${python} ports/node/check.py tests 18 latest)
+check(node.suite EXPECT "the package for Node passes every case" NEEDS node COST 150 TIMEOUT 1200
+    COMMAND ${node_suite} -- ${node_adapter})
+check(node.fuzz EXPECT "a minute of inputs drawn at random finds nothing in the package for Node" NEEDS node npm COST 60
+    COMMAND ${python} ports/node/check.py fuzz 60)

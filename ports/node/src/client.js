@@ -57,15 +57,16 @@ function closeOnAbort(connection, signal) {
 /** Tries until a link is connected and adopted, the time is over, or trying again is in vain. */
 async function dial(call) {
   const deadline = performance.now() + call.timeoutMs;
+  let last = null;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, call.settings.retryIntervalMs)) {
-    let last;
     try {
       await attempt(call, Math.max(1, deadline - performance.now()));
       return;
     } catch (error) {
       call.signal?.throwIfAborted();
-      if (!(error instanceof GoipcError) || !error.retry) throw error;
-      last = error;
+      const isLate = error instanceof TimeoutError && performance.now() >= deadline - 1;
+      if (!(error instanceof GoipcError) || !(error.retry || isLate)) throw error;
+      last = error.retry || last === null ? error : last;
     }
     const pauseMs = waitMs * (0.5 + Math.random() / 2); // CN-012
     const leftMs = deadline - performance.now();
@@ -125,7 +126,7 @@ async function attempt({ path, settings, connection, random, seed, signal }, lim
 function dialSocket(path, limitMs) {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ path, allowHalfOpen: true });
-    const timer = setTimeout(() => socket.destroy(new TimeoutError(`${path} did not answer.`)), Math.min(limitMs, TIMER_MAX_MS));
+    const timer = setTimeout(() => socket.destroy(new TimeoutError(`${path} did not answer. The server is busy or stuck.`)), Math.min(limitMs, TIMER_MAX_MS));
     const failed = (error) => {
       clearTimeout(timer);
       reject(error);
