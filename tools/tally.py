@@ -44,7 +44,7 @@ class Tally:
         self.skipped += 1
         print(f"SKIP {name}: {reason}", flush=True)
 
-    def check(self, condition: bool, name: str, why: str = "") -> None:
+    def check(self, condition: object, name: str, why: str = "") -> None:
         if condition:
             self.ok()
         else:

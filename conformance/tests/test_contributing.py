@@ -12,7 +12,7 @@ import pytest
 from conftest import SUITE
 
 ROOT = SUITE.parent
-COPIED = ("spec", "conformance/goipc_conformance", "conformance/schemas", "ref/include", "ref/src")
+COPIED = ("spec", "tools", "conformance/goipc_conformance", "conformance/schemas", "ref/include", "ref/src")
 CASE = """
 
 @case(

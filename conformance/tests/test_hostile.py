@@ -11,7 +11,7 @@ import pytest
 from conftest import TOY
 from goipc_conformance import wire
 from goipc_conformance.adapter.level1 import EVENTS_MAX, Control
-from goipc_conformance.context import remove_socket
+from goipc_conformance.run_folder import remove_socket
 from goipc_conformance.wire import Log, Silent, Wire
 
 

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from tally import Tally as Tally  # noqa: E402
 
 SPEC_DIR = Path(__file__).resolve().parent.parent
 ROOT = SPEC_DIR.parent
@@ -37,34 +41,6 @@ HEADING = re.compile(r"^(#{1,4}) (.+)$")
 
 class SpecError(Exception):
     """The source breaks a rule of its own form."""
-
-
-class Tally:
-    """Counts outcomes and prints them in the form that every check of the project ends with."""
-
-    def __init__(self) -> None:
-        self.passed = self.failed = self.skipped = 0
-
-    def ok(self, count: int = 1) -> None:
-        self.passed += count
-
-    def check(self, good: object, what: str) -> None:
-        if good:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"FAIL {what}")
-
-    def skip(self, what: str, reason: str) -> None:
-        self.skipped += 1
-        print(f"SKIP {what}: {reason}")
-
-    def finish(self) -> int:
-        """Prints the totals; the exit code. To have checked nothing is a failure."""
-        if not self.passed + self.failed + self.skipped:
-            self.check(False, "nothing was checked")
-        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
-        return 1 if self.failed else 0
 
 
 @dataclass

@@ -97,7 +97,7 @@ FAULTS = [
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for part in ("spec", "ref/include", "ref/src", "ref/test"):
+    for part in ("spec", "ref/include", "ref/src", "ref/test", "tools"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "build").mkdir()
     if (ROOT / "build" / "ksy").is_dir():
