@@ -2,8 +2,8 @@
 """Runs one check for ctest and judges it: `check.py --name NAME --expect TEXT [option...] -- COMMAND...`.
 
 What counts nothing has failed. A command counts in one of three ways: it writes JUnit to the file that it is given as
-{junit}; or its last line is `N passed, N failed, N skipped`; or, with --counts exit, its exit code counts as one
-(with --files as many as there are files), and with --counts hooks each hook of pre-commit. What is skipped says why, in a line `SKIP name: reason`.
+{junit}; or its last line is `N passed, N failed, N skipped`; or, with --counts exit, its exit code counts as one,
+and with --counts hooks each hook of pre-commit. What is skipped says why, in a line `SKIP name: reason`.
 
 The exit code is 0, 1, or 77 where all was skipped. A failure ends with what was expected, what was seen, and the
 command that runs it alone. What hangs is ended, after its stacks have been written to the log.
@@ -24,7 +24,7 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from tally import ROOT, Tally, project_files
+from tally import ROOT, Tally
 
 TOTALS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 FAILURE = re.compile(r"(?:FAIL|CRASH|HANG|ERROR|FLAKY|XDIFF|XPASS|STALE)\b.*")
@@ -182,22 +182,12 @@ class Check:
         self.seen: list[str] = []
         self.problems: list[str] = []  # of the check itself, not of what it counts
 
-    def command(self) -> list[str]:
-        files = (
-            [str(path.relative_to(ROOT)) for path in project_files(self.options.files)] if self.options.files else []
-        )
-        self.amount = len(files) if self.options.files else 1
-        return [word.replace("{junit}", str(self.junit)) for word in self.options.command] + files
-
     def run(self) -> int:
         absent = missing(self.options.needs)
         if absent:
             self.tally.skip(self.options.name, f"not here: {', '.join(absent)}")
             return self.close()
-        command = self.command()
-        if not self.amount:
-            self.problem("no file to look at")
-            return self.close()
+        command = [word.replace("{junit}", str(self.junit)) for word in self.options.command]
         for path in (self.log, self.junit):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
@@ -222,13 +212,15 @@ class Check:
             if self.junit.exists():
                 folder = next((word for word in self.options.command if word.startswith("build/")), "")
                 self.again = count_junit(self.junit, folder, self.tally)
+            elif code == SKIPPED and skips:
+                self.tally.skip(self.options.name, skips[-1].partition(": ")[2])
             elif not late:
                 self.problem(f"no results were written (exit code {code}): {last_words(output)}")
         elif self.options.counts == "exit":
             if code == SKIPPED and skips:
                 self.tally.skip(self.options.name, skips[-1].partition(": ")[2])
             elif code == 0:
-                self.tally.ok(self.amount)
+                self.tally.ok()
             elif not late:
                 self.problem(f"exit code {code}: {last_words(output)}")
         elif self.options.counts == "hooks":
@@ -273,6 +265,8 @@ class Check:
         self.problems.append(why)
 
     def close(self) -> int:
+        for left_out in self.options.skip:
+            self.tally.skip(*left_out.split(": ", 1))
         tally, name = self.tally, self.options.name
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(f"CPU {usage.ru_utime + usage.ru_stime:.1f} s")
@@ -292,7 +286,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS")
     parser.add_argument("--each", type=float, metavar="SECONDS", help="limit of each child of the command")
     parser.add_argument("--needs", action="append", default=[], metavar="PROGRAM[=PACKAGE]")
-    parser.add_argument("--files", action="append", default=[], metavar="PATTERN", help="appends these files")
+    parser.add_argument("--skip", action="append", default=[], metavar="NAME: REASON", help="what it leaves out")
     parser.add_argument("--counts", choices=("totals", "exit", "hooks"), default="totals")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-from tally import Tally, find_tool  # noqa: E402
+from tally import Tally  # noqa: E402
 
 HEADER = ROOT / "ref" / "include" / "goipc.h"
 PAGE = ROOT / "ref" / "doc" / "goipc.3"
@@ -265,7 +266,7 @@ def main() -> int:
     arguments = parser.parse_args()
     tally = Tally()
     header = Header(HEADER.read_text(encoding="utf-8"))
-    doxygen = find_tool("doxygen")
+    doxygen = shutil.which("doxygen")
     if doxygen is None:
         tally.skip("api.doxygen", "no doxygen on this machine")
     else:

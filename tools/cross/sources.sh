@@ -6,6 +6,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 top=$PWD/build/cross
 packages='libtommath libtomcrypt cjson'
+mkdir -p "$top"
+exec 9>"$top/lock" # another build waits here until the sources are unpacked
+! command -v flock >/dev/null || flock 9
 [ "$(cat "$top/source/stamp" 2>/dev/null)" != "$packages" ] || exit 0
 
 command -v apt-get >/dev/null || { echo "SKIP cross: apt-get is not here to fetch the sources of libtomcrypt"; exit 77; }

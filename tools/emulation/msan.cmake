@@ -7,5 +7,5 @@ set(CMAKE_C_COMPILER clang)
 set(CMAKE_C_FLAGS_INIT "-fsanitize=memory -fsanitize-memory-track-origins -fno-omit-frame-pointer -g -O1")
 set(target msan)
 include(${CMAKE_CURRENT_LIST_DIR}/roots.cmake)
-# run.py has compiled it from msan_random.c.
-set(CMAKE_C_STANDARD_LIBRARIES_INIT ${CMAKE_CURRENT_LIST_DIR}/../../build/emulation/msan/random.o)
+# run.sh has compiled it from msan_random.c.
+set(CMAKE_C_STANDARD_LIBRARIES_INIT ${CMAKE_CURRENT_LIST_DIR}/../../build/cross/msan/random.o)

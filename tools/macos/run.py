@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from tally import Tally, fetch_cross_sources, job_count  # noqa: E402
+from tally import Tally, job_count  # noqa: E402
 
 SKIPPED = 77
 MACH_O_64 = 0xFEEDFACF
@@ -72,7 +72,6 @@ def check_freebsd(tally: Tally) -> None:
 
 def main() -> int:
     tally = Tally()
-    fetch_cross_sources()
     built = subprocess.run(["sh", str(ROOT / "tools" / "macos" / "build.sh")], check=False, cwd=ROOT)
     if built.returncode == SKIPPED:
         tally.skipped += 1  # the script has said why

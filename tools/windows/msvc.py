@@ -44,7 +44,7 @@ def find_tools() -> tuple[str | None, Path | None]:
 
 def sources() -> dict[Path, list[str]]:
     """Every source with the options that say where headers are and what is defined."""
-    found: dict[Path, list[str]] = {ROOT / "tools" / "windows" / "relay.c": []}
+    found: dict[Path, list[str]] = {ROOT / "conformance/adapters/windows/relay.c": []}
     for entry in json.loads(COMMANDS.read_text(encoding="utf-8")):
         path = Path(entry["file"])
         if relative(path).startswith(tuple(NOT_FOR_MSVC)):
@@ -70,13 +70,19 @@ def complaint(clang: str, headers: Path, path: Path, places: list[str]) -> str:
     return done.stderr[:2000] if done.returncode != 0 else ""
 
 
-def check(tally: Tally) -> None:
+def main() -> int:
+    tally = Tally()
     clang, headers = find_tools()
     if clang is None or headers is None:
         tally.skip("MSVC", "clang is not installed" if clang is None else "the headers of mingw-w64 were not found")
-        return
+        return tally.finish()
     with concurrent.futures.ThreadPoolExecutor(job_count()) as pool:
         listed = sources()
         verdicts = pool.map(lambda path: complaint(clang, headers, path, listed[path]), listed)
         for path, verdict in zip(listed, verdicts, strict=True):
             tally.check(not verdict, f"MSVC: {relative(path)}", verdict)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
