@@ -53,12 +53,16 @@ static void end_now(feed *self)
 /* The end of the next line, or NULL while it is not there. */
 static uint8_t *find_line_end(const feed *self)
 {
-    uint8_t *at = self->bytes + self->at;
     const size_t left = self->size - self->at;
-    uint8_t *newline = left > 0 ? memchr(at, '\n', left) : NULL;
+    uint8_t *at, *newline;
 
+    if (left == 0) {
+        return NULL; /* and perhaps no buffer, to which nothing may be added, not even 0 */
+    }
+    at = self->bytes + self->at;
+    newline = memchr(at, '\n', left);
     /* A last line without its end counts. */
-    return newline == NULL && self->input_ended && left > 0 ? at + left : newline;
+    return newline == NULL && self->input_ended ? at + left : newline;
 }
 
 bool feed_wants_input(const feed *self)

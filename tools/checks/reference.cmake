@@ -5,10 +5,8 @@ ctest(ctest.release release SETS quick EXPECT "every C test passes in the build 
     COST 60 TIMEOUT 900)
 ctest(ctest.sanitize sanitize SETS default NEEDS clang BUILDS sanitize COST 120 TIMEOUT 1200
     EXPECT "every C test passes with clang's AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer")
-# Older ThreadSanitizers cannot live with many bits of address randomisation.
-set(steady sh -c "setarch -R true 2>/dev/null && exec setarch -R \"$@\"; exec \"$@\"" sh)
 ctest(ctest.tsan tsan SETS default EXPECT "no data race in the tests of endpoints and threads" BUILDS tsan COST 120
-    TIMEOUT 1200 BEFORE ${steady} CTEST -L endpoint)
+    TIMEOUT 1200 BEFORE tools/checks/steady.sh CTEST -L endpoint)
 check(readme SETS quick EXPECT "the programs and commands in the documents are real" BUILDS release
     COMMAND ${python} tools/readme.py)
 check(ref.api SETS quick EXPECT "the header describes every function, parameter, error and member"
@@ -26,7 +24,7 @@ build(asan "gcc builds everything with AddressSanitizer" asan)
 build(tsan.whole "gcc builds everything with ThreadSanitizer" tsan)
 build(valgrind "gcc builds everything without optimisation" valgrind)
 ctest(ctest.asan asan EXPECT "every C test passes with gcc's AddressSanitizer" BUILDS asan COST 200 TIMEOUT 1800)
-ctest(ctest.tsan.whole tsan EXPECT "no data race in any C test" BUILDS tsan.whole COST 300 TIMEOUT 1800 BEFORE ${steady})
+ctest(ctest.tsan.whole tsan EXPECT "no data race in any C test" BUILDS tsan.whole COST 300 TIMEOUT 1800 BEFORE tools/checks/steady.sh)
 # With fewer repetitions: GOIPC_TEST_SLOW.
 ctest(valgrind valgrind EXPECT "memcheck finds nothing in any C test" NEEDS valgrind BUILDS valgrind COST 600
     TIMEOUT 2400 BEFORE env GOIPC_TEST_SLOW=1 CTEST -LE "no-valgrind|install")
