@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Property: all back ends give the same answer, byte for byte and error for error, to every question
- * that the protocol asks; what one seals the other opens, and neither opens what was changed or
- * leaves bytes of it behind. Each is compared with the next: libtomcrypt, OpenSSL, nettle, IPSec MB. */
+/* Property: all back ends give the same answer, byte for byte and error for error, to every
+ * question that the protocol asks; what one seals the other opens, and neither opens what was
+ * changed or leaves bytes of it behind. Each is compared with the next: libtomcrypt, OpenSSL,
+ * nettle, IPSec MB. */
 #include "fuzz.h"
 #include "keys.h"
 

@@ -39,6 +39,7 @@ FINDINGS = ROOT / "build" / "fuzz-findings"
 CORE = (
     "error.c",
     "wire.c",
+    "secret.c",
     "buffer.c",
     "crypto.c",
     "crypto_choose.c",

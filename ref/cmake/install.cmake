@@ -28,6 +28,9 @@ if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" AND NOT IS_ABSOLUTE "${CMAKE_INSTAL
 endif()
 
 install(TARGETS goipc EXPORT goipc-targets)
+# A target file of its own: it needs the libraries that a shared goipc has within itself.
+install(TARGETS goipc_core EXPORT goipc-core-targets)
+install(EXPORT goipc-core-targets NAMESPACE goipc:: DESTINATION ${config_dir})
 install(FILES include/goipc.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT goipc-targets NAMESPACE goipc:: DESTINATION ${config_dir})
 configure_package_config_file(cmake/goipc-config.cmake.in goipc-config.cmake

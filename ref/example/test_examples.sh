@@ -30,6 +30,8 @@ stop_server() {
     rm -f "/tmp/$name.sock" # the examples do not catch signals
 }
 
+expect session_on_pipes "over a pair of pipes" "$("$examples/session_on_pipes" "over a pair of pipes")"
+
 "$examples/echo_server" "$name" >"$work/server" &
 server=$!
 expect echo_client "hello there" "$("$examples/echo_client" "$name" "hello there")"

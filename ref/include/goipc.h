@@ -294,12 +294,12 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_decode_header(const uint8_t *in,
 /* ------------------------------------------------------------------------------------------------
  * 4 Crypto
  *
- * A table of functions is the whole seam. libtomcrypt is always there; OpenSSL 3, nettle and IPSec MB
- * (Intel's Multi-Buffer Crypto for IPsec, x86-64 only, AES-256-GCM only) where they were found at
- * build time and this processor can run them. The curve (with SHA-256 and randomness) and the cipher
- * are chosen apart. A caller may bring its own table (or wrap one, to script `random` in a test). Zero
- * stripping, nonces, counting and limits are the core's, never the table's. Every function MUST be
- * safe to call from several threads on different aead objects.
+ * A table of functions is the whole seam. libtomcrypt is always there; OpenSSL 3, nettle and IPSec
+ * MB (Intel's Multi-Buffer Crypto for IPsec, x86-64 only, AES-256-GCM only) where they were found
+ * at build time and this processor can run them. The curve (with SHA-256 and randomness) and the
+ * cipher are chosen apart. A caller may bring its own table (or wrap one, to script `random` in a
+ * test). Zero stripping, nonces, counting and limits are the core's, never the table's. Every
+ * function MUST be safe to call from several threads on different aead objects.
  */
 /* A back end. The first argument of every function is `context`. */
 typedef struct goipc_crypto {
@@ -358,8 +358,9 @@ typedef struct goipc_crypto {
     void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
-/* The static table of libtomcrypt, which is always there. This and the next three set up all back ends
- * once, from any number of threads: see SECURITY.md for what that changes in libtommath and GMP. */
+/* The static table of libtomcrypt, which is always there. This and the next three set up all back
+ * ends once, from any number of threads: see SECURITY.md for what that changes in libtommath and
+ * GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 /* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
  * that is running lacks an algorithm. */
@@ -601,9 +602,9 @@ typedef struct goipc_message {
 
 /* One message of a batch to be written. */
 typedef struct goipc_outgoing {
-    uint32_t type;         /* 1 to 2^32 - 1 */
-    const void *data;      /* borrowed for the call; NULL is allowed where data_size is 0 */
-    size_t data_size;      /* bytes at data */
+    uint32_t type;    /* 1 to 2^32 - 1 */
+    const void *data; /* borrowed for the call; NULL is allowed where data_size is 0 */
+    size_t data_size; /* bytes at data */
 } goipc_outgoing;
 
 /* Whom an endpoint talks to, judged from the kernel's word before the first byte. */

@@ -22,6 +22,7 @@ EXCLUSIONS = Path(__file__).with_name("coverage-exclusions.txt")
 CORE = (
     "error",
     "wire",
+    "secret",
     "buffer",
     "crypto",
     "crypto_choose",
@@ -37,7 +38,9 @@ CORE = (
     "handshake",
     "session",
 )
-TESTS = r"^ref\.(error|wire|buffer|system|crypto.*|.*crypt_failures|(openssl|nettle|ipsec_mb)_failures|vectors|session.*)$"
+TESTS = (
+    r"^ref\.(error|wire|buffer|system|crypto.*|.*crypt_failures|(openssl|nettle|ipsec_mb)_failures|vectors|session.*)$"
+)
 
 
 def build() -> None:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: all back ends compute what the specification says and the same as each other, the parts
- * that are common to them are right at every boundary, every combination of a curve and a cipher can
- * be had by its name, and the self-test notices every function that is broken. Method: literals made
- * with the Python package "cryptography", the back ends against each other, and tables in which one
- * function is replaced. */
+ * that are common to them are right at every boundary, every combination of a curve and a cipher
+ * can be had by its name, and the self-test notices every function that is broken. Method: literals
+ * made with the Python package "cryptography", the back ends against each other, and tables in
+ * which one function is replaced. */
 #include "crypto_tables.h"
 
 static crypto_tables backends;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: IPSec MB is used only where its manager can be set up, the processor has the instructions,
- * its self-test passed and it was built to clean up; its keys lie on a 64-byte boundary whatever the
- * allocator gives, and are wiped before they are released. Method: the linker puts the functions
- * below in front of the library's (--wrap); an allocator that gives every boundary. */
+ * its self-test passed and it was built to clean up; its keys lie on a 64-byte boundary whatever
+ * the allocator gives, and are wiped before they are released. Method: the linker puts the
+ * functions below in front of the library's (--wrap); an allocator that gives every boundary. */
 #define _GNU_SOURCE
 
 #include "crypto_tables.h"

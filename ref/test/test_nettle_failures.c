@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: the nettle back end needs no memory but its own for a multiplication, so that GMP never ends
- * the process for lack of it and leaves no secret in freed memory; a program that uses GMP itself
- * keeps its own memory functions; nettle's checks of points and scalars hold; and a nettle that is
- * not as expected is not used. Method: the program sets GMP's memory functions first and counts what
- * reaches them; the linker puts the functions below in front of nettle's (--wrap). */
+/* Goal: the nettle back end needs no memory but its own for a multiplication, so that GMP never
+ * ends the process for lack of it and leaves no secret in freed memory; a program that uses GMP
+ * itself keeps its own memory functions; nettle's checks of points and scalars hold; and a nettle
+ * that is not as expected is not used. Method: the program sets GMP's memory functions first and
+ * counts what reaches them; the linker puts the functions below in front of nettle's (--wrap). */
 #define _GNU_SOURCE
 
 #include "crypto_tables.h"

@@ -11,6 +11,8 @@ check(readme SETS quick EXPECT "the programs and commands in the documents are r
     COMMAND ${python} tools/readme.py)
 check(ref.api SETS quick EXPECT "the header describes every function, parameter, error and member"
     COMMAND ${python} ref/doc/api.py --check)
+check(ref.storeys SETS quick EXPECT "includes and calls point from platform to endpoint to core" BUILDS release
+    COMMAND ${python} tools/storeys.py)
 check(ref.nist SETS quick EXPECT "every back end gives the answers of NIST's vectors" BUILDS release
     COMMAND ${python} ref/test/nist.py)
 check(bench.guard SETS quick EXPECT "a message costs no more instructions, system calls and allocations than recorded"

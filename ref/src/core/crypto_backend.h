@@ -16,9 +16,10 @@ enum {
     GOIPCI_GATHERED_SIZE_MAX = 2048, /* larger data is not copied to save a call of the cipher */
 };
 
-/* Puts the plaintext together where the ciphertext is to be, for a cipher that works in place: for a
- * small message a second call of the cipher costs more than copying it. False, and nothing done,
- * where the data is large and lies elsewhere: the first block then goes through memory of its own. */
+/* Puts the plaintext together where the ciphertext is to be, for a cipher that works in place: for
+ * a small message a second call of the cipher costs more than copying it. False, and nothing done,
+ * where the data is large and lies elsewhere: the first block then goes through memory of its
+ * own. */
 static inline bool goipci_gather(const uint8_t head[4], const uint8_t *data, size_t data_size,
                                  uint8_t *out)
 {
@@ -62,8 +63,8 @@ bool goipci_public_key_in_range(const uint8_t public_key[97]);
  * and do not clean up. */
 void goipci_wipe_stack(void);
 
-/* The table of a back end, or NULL where it is not built in or could not be set up. The one of IPSec
- * MB has no curve, no hash and no random source. */
+/* The table of a back end, or NULL where it is not built in or could not be set up. The one of
+ * IPSec MB has no curve, no hash and no random source. */
 const goipc_crypto *goipci_tomcrypt_table(void);
 const goipc_crypto *goipci_openssl_table(void);
 const goipc_crypto *goipci_nettle_table(void);

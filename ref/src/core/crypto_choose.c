@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which back end is used: curve and cipher are chosen apart. Every back end is set up once in the life
- * of the process. */
+/* Which back end is used: curve and cipher are chosen apart. Every back end is set up once in the
+ * life of the process. */
 #include "core/crypto_backend.h"
 #include "core/system.h"
 

@@ -303,7 +303,7 @@ static goipc_error judge_limit_length(const goipc_session *session, const uint8_
  * when the message is there, so that what a session says does not depend on when its input came. */
 static void prepare(goipc_session *session, const message_row *row, bool need_input)
 {
-    const bool has_time = !goipci_session_has_output(session) && !session->input_ended;
+    const bool has_time = goipci_buffer_size(&session->out) == 0 && !session->input_ended;
 
     if (row->prepare != NULL && !session->has_prepared && (has_time || !need_input)) {
         session->has_prepared = true;

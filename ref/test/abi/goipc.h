@@ -596,9 +596,9 @@ typedef struct goipc_message {
 
 /* One message of a batch to be written. */
 typedef struct goipc_outgoing {
-    uint32_t type;         /* 1 to 2^32 - 1 */
-    const void *data;      /* borrowed for the call; NULL is allowed where data_size is 0 */
-    size_t data_size;      /* bytes at data */
+    uint32_t type;    /* 1 to 2^32 - 1 */
+    const void *data; /* borrowed for the call; NULL is allowed where data_size is 0 */
+    size_t data_size; /* bytes at data */
 } goipc_outgoing;
 
 /* Whom an endpoint talks to, judged from the kernel's word before the first byte. */

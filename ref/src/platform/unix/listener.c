@@ -33,7 +33,7 @@
 #define _DARWIN_C_SOURCE
 #define _DEFAULT_SOURCE /* flock, too; _XOPEN_SOURCE beside it would hide that on FreeBSD */
 
-#include "socket.h"
+#include "platform/unix/socket.h"
 
 #include <assert.h>
 #include <errno.h>
