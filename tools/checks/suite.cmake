@@ -56,6 +56,11 @@ check(interop.quick SETS quick EXPECT "goipc and golang-ipc exchange messages, b
     COMMAND ${python} interop/run.py --quick --plain --results build/interop/results-quick.json)
 
 # ---- all --------------------------------------------------------------------------------------------
+pytest(adapter-python.acceptance EXPECT "the built wheel, golang-ipc's own programs, and a chat of all languages"
+    NEEDS go=golang-go BUILDS adapter go COST 100 TIMEOUT 900 TESTS ports/python/acceptance)
+check(adapter-python.processes EXPECT "the package for Python passes every case in a process of its own" COST 300
+    TIMEOUT 1800
+    COMMAND ${suite} run --strict --quiet -- ${python} -B conformance/adapters/python/adapter.py)
 pytest(spec.selftest EXPECT "the tools of the specification do what their tests ask for" TESTS spec/tools/test)
 check(spec.docs EXPECT "the rendered specification is whole" LOCKS docs COMMAND ${python} spec/tools/check_docs.py)
 check(interop.full EXPECT "goipc and golang-ipc exchange every kind of message, both ways" NEEDS go=golang-go

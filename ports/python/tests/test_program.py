@@ -129,6 +129,13 @@ def wait_for(name: str) -> None:
         time.sleep(0.01)
 
 
+def test_a_terminated_program_leaves_no_socket(name: str) -> None:
+    with running(*PROGRAM, "serve", name) as server:
+        line_of(server.stderr)
+        server.terminate()
+        assert server.wait(20) == 143
+
+
 def test_program_says_what_is_wrong(name: str) -> None:
     done = run(*PROGRAM, "connect", name, "--timeout", "0.1", "--quiet")
     assert done.returncode == 1

@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from . import SPECIFICATION_EDITION, Closed, Connection, Error, Message, __version__, connect, serve
 
@@ -145,11 +147,30 @@ async def send_lines(connection: Connection, options: argparse.Namespace) -> Non
         await connection.drain()
 
 
+async def until_terminated(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM closes in order, as Ctrl-C does, so that no socket stays behind."""
+    task = asyncio.ensure_future(work)
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not terminated:
+            raise
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.ERROR if options.quiet else logging.WARNING, format="goipc: %(message)s")
     try:
-        asyncio.run(run_server(options) if options.command == "serve" else run_client(options))
+        asyncio.run(until_terminated(run_server(options) if options.command == "serve" else run_client(options)))
     except Error as error:
         print(f"goipc: {error}", file=sys.stderr)
         return FAILED

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+from sockets import name
+
+__all__ = ["name"]
