@@ -7,7 +7,7 @@ set(adapter_windows build/windows/static/conformance/goipc-adapter-c.exe)
 check(build.windows SETUP windows EXPECT "mingw-w64 builds everything for Windows without a warning" COUNTS exit
     NEEDS ${windows_needs} LOCKS cross TIMEOUT 1800 COMMAND tools/windows/build.sh)
 check(windows.msvc EXPECT "no source for Windows uses what Microsoft's compiler refuses" BUILDS windows
-    NEEDS clang ${windows_needs} COMMAND ${python} tools/windows/msvc.py)
+    NEEDS clang ${windows_needs} COMMAND ${python} ref/test/msvc.py)
 ctest(windows.unit windows/static EXPECT "the C tests pass under Wine" ${windows} COST 200 TIMEOUT 1800 EACH 1800
     BEFORE ${under_wine} CTEST -L unit)
 check(windows.cli EXPECT "goipc.exe works, static and with the DLL" ${windows}

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # The reference, its documents, and the tools themselves.
-pytest(tools SETS quick EXPECT "the tools do what their tests ask for" TESTS tools fuzz)
+pytest(tools SETS quick EXPECT "the tools do what their tests ask for" TESTS tools fuzz ref/test/test_msvc.py)
 ctest(ctest.release release SETS quick EXPECT "every C test passes in the build that programs link" BUILDS release
     COST 60 TIMEOUT 900)
 ctest(ctest.sanitize sanitize SETS default NEEDS clang BUILDS sanitize COST 120 TIMEOUT 1200
     EXPECT "every C test passes with clang's AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer")
 ctest(ctest.tsan tsan SETS default EXPECT "no data race in the tests of endpoints and threads" BUILDS tsan COST 120
     TIMEOUT 1200 BEFORE tools/checks/steady.sh CTEST -L endpoint)
-check(readme SETS quick EXPECT "the programs and commands in the documents are real" BUILDS release
-    COMMAND ${python} tools/readme.py)
+check(documents SETS quick EXPECT "the programs and commands in the documents are real" BUILDS release
+    COMMAND ${python} ref/doc/documents.py)
 check(ref.api SETS quick EXPECT "the header describes every function, parameter, error and member"
     COMMAND ${python} ref/doc/api.py --check)
 check(ref.storeys SETS quick EXPECT "includes and calls point from platform to endpoint to core" BUILDS release

@@ -66,7 +66,7 @@ check(spec.docs EXPECT "the rendered specification is whole" LOCKS docs COMMAND 
 check(interop.full EXPECT "goipc and golang-ipc exchange every kind of message, both ways" NEEDS go=golang-go
     BUILDS adapter go LOCKS interop COMMAND ${python} interop/run.py --plain)
 check(results EXPECT "README.md says what the last complete runs gave" AFTER conformance interop.full windows
-    COMMAND ${python} tools/readme.py --results)
+    COMMAND ${python} ref/doc/documents.py --results)
 check(conformance.mutants.killed EXPECT "every planted fault is found by the suite" LOCKS mutants ALONE TIMEOUT 3600
     COMMAND ${python} conformance/mutants/run.py)
 check(conformance.fork EXPECT "the fork deviates as recorded" NEEDS go=golang-go BUILDS adapter go LOCKS conformance

@@ -3,10 +3,9 @@
 
 import functools
 import sys
+from pathlib import Path
 
-from tally import ROOT
-
-sys.path.insert(0, str(ROOT / "fuzz"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import run  # noqa: E402
 import seeds  # noqa: E402

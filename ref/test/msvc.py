@@ -64,7 +64,7 @@ def complaint(clang: str, headers: Path, path: Path, places: list[str]) -> str:
     missing = MISSING_HEADER.findall(path.read_text(encoding="utf-8"))
     if missing:
         return f"MSVC has no {', '.join(missing)}"
-    shim = ["-include", str(ROOT / "tools" / "windows" / "msvc.h"), "-isystem", str(headers)]
+    shim = ["-include", str(ROOT / "ref/test/msvc.h"), "-isystem", str(headers)]
     command = [clang, *OPTIONS, *places, *shim, str(path)]
     done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
     return done.stderr[:2000] if done.returncode != 0 else ""

@@ -23,7 +23,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tally import ROOT, Tally, relative
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from tally import Tally, relative  # noqa: E402
 
 PROGRAMS = {"echo_server.c": ROOT / "ref/example/echo_server.c", "echo_client.c": ROOT / "ref/example/echo_client.c"}
 ARCHIVE = ROOT / "build/release/ref/libgoipc.a"
@@ -76,7 +79,7 @@ def check_programs(where: str, sources: list[str], tally: Tally) -> None:
             tally.check(
                 without_licence(path.read_text(encoding="utf-8")) in shown,
                 f"{name} in {where}",
-                "shows another program (readme.py --update)",
+                "shows another program (documents.py --update)",
             )
 
 
@@ -218,7 +221,7 @@ def check_results(tally: Tally) -> None:
         return
     shown = RESULTS.search((ROOT / "README.md").read_text(encoding="utf-8"))
     same = shown is not None and shown.group(2).strip() == found
-    tally.check(same, "results", f"README.md is stale (readme.py --update); the last runs gave\n{found}")
+    tally.check(same, "results", f"README.md is stale (documents.py --update); the last runs gave\n{found}")
 
 
 def check_windows(tally: Tally) -> None:
