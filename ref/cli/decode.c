@@ -99,6 +99,7 @@ static void tell_key(decoding *self, const char *what)
 static void tell_opened(decoding *self, uint8_t *body, size_t body_size)
 {
     static const char *const sealed = "sealed frame";
+    const goipc_crypto *crypto = goipc_crypto_default();
     uint32_t type;
     const uint8_t *data;
     size_t data_size;
@@ -110,8 +111,9 @@ static void tell_opened(decoding *self, uint8_t *body, size_t body_size)
         cli_show_data(self->out, body, GOIPC_NONCE_SIZE);
         return;
     }
-    error = goipc_crypto_open_frame(goipc_crypto_default(), self->settings->key, body, body_size,
-                                    &type, &data, &data_size);
+    error = crypto == NULL ? GOIPC_ERROR_CRYPTO_UNAVAILABLE
+                           : goipc_crypto_open_frame(crypto, self->settings->key, body, body_size,
+                                                     &type, &data, &data_size);
     if (error != GOIPC_ERROR_OK) {
         fprintf(self->out, "%s: %s\n", sealed, goipc_error_text(error));
         self->failed = true;

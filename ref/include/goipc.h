@@ -140,7 +140,7 @@ GOIPC_API const char *goipc_version(void);
     X(TIMEOUT, 107, "deadline passed")                                                             \
     X(WOULD_BLOCK, 108, "would have to wait")                                                      \
     X(NOT_CONNECTED, 109, "no such client, or not connected")                                      \
-    X(CRYPTO_UNAVAILABLE, 110, "crypto back end is not built in")                                  \
+    X(CRYPTO_UNAVAILABLE, 110, "crypto back end is not built in, or not allowed under FIPS")       \
     X(MESSAGE_LIMIT, 111, "2^32 - 1 messages are sealed under this key; reconnect")                \
     X(FORKED, 112, "endpoint belongs to another process; open one after fork")                     \
     X(CAPACITY, 113, "output capacity is too small")                                               \
@@ -367,12 +367,14 @@ GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 GOIPC_API const goipc_crypto *goipc_crypto_openssl(void);
 /* What NULL in a configuration means, decided once: the curve of nettle, else OpenSSL, else
  * libtomcrypt; the cipher of IPSec MB, else OpenSSL, else nettle, else libtomcrypt. Its `name` says
- * which. */
+ * which. Where OpenSSL's configuration asks for FIPS (default_properties = fips=yes), only what its
+ * FIPS provider computes, "openssl-fips", and NULL without that provider: encrypted endpoints and
+ * sessions then fail with CRYPTO_UNAVAILABLE. */
 GOIPC_API const goipc_crypto *goipc_crypto_default(void);
 
 /* By its name: CURVE+CIPHER, or one name where both are of the same library. CURVE is "nettle",
- * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". NULL for a library that is not
- * built in or that this processor cannot run. */
+ * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". "openssl-fips" asks for FIPS. NULL for
+ * a library that is not built in, that this processor cannot run, or that FIPS does not allow. */
 GOIPC_API const goipc_crypto *goipc_crypto_by_name(const char *name);
 
 /* Known answers for every function of the table: call it once at start-up where policy asks for it.

@@ -45,12 +45,64 @@ static bool fails(void)
         return fails() ? (failure) : __real_##name arguments;                                      \
     }
 
+/* The default provider stands in for the FIPS provider, which few systems have. */
+static bool has_fips;
+static int asks_for_fips;
+
+static const char *stand_in(const char *properties)
+{
+    return has_fips && properties != NULL && strcmp(properties, "fips=yes") == 0 ? NULL
+                                                                                 : properties;
+}
+
 WRAP(EVP_CIPHER *, NULL, EVP_CIPHER_fetch,
      (OSSL_LIB_CTX * library, const char *algorithm, const char *properties),
-     (library, algorithm, properties))
+     (library, algorithm, stand_in(properties)))
 WRAP(EVP_MD *, NULL, EVP_MD_fetch,
      (OSSL_LIB_CTX * library, const char *algorithm, const char *properties),
-     (library, algorithm, properties))
+     (library, algorithm, stand_in(properties)))
+WRAP(EVP_KEYEXCH *, NULL, EVP_KEYEXCH_fetch,
+     (OSSL_LIB_CTX * library, const char *algorithm, const char *properties),
+     (library, algorithm, stand_in(properties)))
+WRAP(EVP_PKEY_CTX *, NULL, EVP_PKEY_CTX_new_from_name,
+     (OSSL_LIB_CTX * library, const char *name, const char *properties),
+     (library, name, stand_in(properties)))
+WRAP(EVP_PKEY_CTX *, NULL, EVP_PKEY_CTX_new_from_pkey,
+     (OSSL_LIB_CTX * library, EVP_PKEY *key, const char *properties),
+     (library, key, stand_in(properties)))
+WRAP(int, 0, EVP_PKEY_get_bn_param, (const EVP_PKEY *key, const char *name, BIGNUM **number),
+     (key, name, number))
+WRAP(int, 0, EVP_PKEY_get_octet_string_param,
+     (const EVP_PKEY *key, const char *name, unsigned char *out, size_t capacity, size_t *size),
+     (key, name, out, capacity, size))
+WRAP(int, -1, BN_bn2nativepad, (const BIGNUM *number, unsigned char *out, int size),
+     (number, out, size))
+WRAP(int, 0, EVP_PKEY_fromdata_init, (EVP_PKEY_CTX * context), (context))
+WRAP(int, 0, EVP_PKEY_fromdata,
+     (EVP_PKEY_CTX * context, EVP_PKEY **key, int selection, OSSL_PARAM parameters[]),
+     (context, key, selection, parameters))
+WRAP(int, 0, EVP_PKEY_derive_init, (EVP_PKEY_CTX * context), (context))
+WRAP(int, 0, EVP_PKEY_derive_set_peer, (EVP_PKEY_CTX * context, EVP_PKEY *peer), (context, peer))
+WRAP(int, 0, EVP_PKEY_derive, (EVP_PKEY_CTX * context, unsigned char *out, size_t *size),
+     (context, out, size))
+
+EVP_PKEY *__real_EVP_PKEY_Q_keygen(OSSL_LIB_CTX *library, const char *properties, const char *type,
+                                   ...);
+EVP_PKEY *__wrap_EVP_PKEY_Q_keygen(OSSL_LIB_CTX *library, const char *properties, const char *type,
+                                   ...);
+EVP_PKEY *__wrap_EVP_PKEY_Q_keygen(OSSL_LIB_CTX *library, const char *properties, const char *type,
+                                   ...)
+{
+    return fails() ? NULL : __real_EVP_PKEY_Q_keygen(library, stand_in(properties), type, "P-384");
+}
+
+int __wrap_EVP_default_properties_is_fips_enabled(OSSL_LIB_CTX *library);
+int __wrap_EVP_default_properties_is_fips_enabled(OSSL_LIB_CTX *library)
+{
+    (void)library;
+    return asks_for_fips;
+}
+
 WRAP(EC_GROUP *, NULL, EC_GROUP_new_by_curve_name, (int id), (id))
 WRAP(int, 0, EVP_Digest,
      (const void *in, size_t in_size, unsigned char *out, unsigned *out_size, const EVP_MD *digest,
@@ -297,6 +349,149 @@ static void test_failed_registration(void)
     }
 }
 
+/* --- FIPS ------------------------------------------------------------------------------------- */
+
+static const goipc_crypto *fips;
+
+static goipc_error fips_generate(void)
+{
+    uint8_t private_key[48], public_key[97];
+
+    return goipci_key_pair(fips, private_key, public_key);
+}
+
+static goipc_error fips_shared(void)
+{
+    uint8_t shared_x[48];
+
+    return fips->p384_shared(fips->context, scalar, goipci_p384_generator, shared_x);
+}
+
+/* Whatever call fails: nothing is given out, and the queue stays as it was. */
+static void test_each_call_of_fips(goipc_error (*operation)(void), long calls_expected)
+{
+    for (long call = 0; call < calls_expected; call++) {
+        goipc_error error;
+
+        calls_left = call;
+        error = operation();
+        EXPECT(calls_left < 0);
+        EXPECT(error == GOIPC_ERROR_CRYPTO || error == GOIPC_ERROR_MEMORY ||
+               error == GOIPC_ERROR_PUBLIC_KEY);
+        EXPECT(ERR_peek_error() == 0);
+    }
+    calls_left = calls_expected;
+    EXPECT(operation() == GOIPC_ERROR_OK);
+    EXPECT(calls_left == 0);
+    calls_left = -1;
+}
+
+/* Its pairs are drawn inside the provider, and agree with any other back end. */
+static void test_fips_computes(void)
+{
+    const goipc_crypto *other = goipc_crypto_tomcrypt();
+    uint8_t private_keys[2][48], public_keys[2][97], check[97], shared[2][48];
+
+    EXPECT(goipc_crypto_self_test(fips) == GOIPC_ERROR_OK);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(goipci_key_pair(fips, private_keys[i], public_keys[i]) == GOIPC_ERROR_OK);
+        EXPECT(other->p384_public(NULL, private_keys[i], check) == GOIPC_ERROR_OK);
+        EXPECT(memcmp(check, public_keys[i], sizeof check) == 0);
+    }
+    EXPECT(memcmp(private_keys[0], private_keys[1], 48) != 0);
+    EXPECT(fips->p384_shared(NULL, private_keys[0], public_keys[1], shared[0]) == GOIPC_ERROR_OK);
+    EXPECT(other->p384_shared(NULL, private_keys[1], public_keys[0], shared[1]) == GOIPC_ERROR_OK);
+    EXPECT(memcmp(shared[0], shared[1], 48) == 0);
+    public_keys[0][60] ^= 1;
+    EXPECT(fips->p384_shared(NULL, private_keys[0], public_keys[0], check) ==
+           GOIPC_ERROR_PUBLIC_KEY);
+    public_keys[0][0] = 6;
+    EXPECT(fips->p384_shared(NULL, private_keys[0], public_keys[0], check) ==
+           GOIPC_ERROR_PUBLIC_KEY);
+    memset(private_keys[0], 0, 48);
+    EXPECT(fips->p384_shared(NULL, private_keys[0], public_keys[1], check) == GOIPC_ERROR_ARGUMENT);
+}
+
+/* Asked for and not there: nothing encrypts, and nothing else is used instead. */
+static void expect_no_crypto(void)
+{
+    const goipc_session_config encrypted = {.role = GOIPC_ROLE_CLIENT};
+    const goipc_session_config plain = {.role = GOIPC_ROLE_CLIENT,
+                                        .encryption = GOIPC_ENCRYPTION_OFF};
+    goipc_session *session;
+    goipc_server *server;
+
+    EXPECT(goipc_crypto_default() == NULL);
+    EXPECT(goipc_crypto_by_name("tomcrypt") == NULL && goipc_crypto_by_name("openssl") == NULL);
+    EXPECT(goipc_crypto_by_name("openssl-fips") == NULL);
+    EXPECT(goipc_session_new(&encrypted, &session) == GOIPC_ERROR_CRYPTO_UNAVAILABLE);
+    EXPECT(goipc_server_start("fips", NULL, &server) == GOIPC_ERROR_CRYPTO_UNAVAILABLE);
+    EXPECT(goipc_session_new(&plain, &session) == GOIPC_ERROR_OK);
+    goipc_session_free(session);
+}
+
+static void expect_fips(void)
+{
+    fips = goipc_crypto_by_name("openssl-fips");
+    EXPECT(fips != NULL && strcmp(goipc_crypto_default()->name, "openssl-fips") != 0);
+    test_fips_computes();
+    test_each_call_of_fips(fips_generate, 4);
+    test_each_call_of_fips(fips_shared, 12);
+    asks_for_fips = 1;
+    EXPECT(goipc_crypto_default() == fips && goipc_crypto_by_name("openssl-fips") == fips);
+    EXPECT(goipc_crypto_by_name("tomcrypt") == NULL && goipc_crypto_by_name("openssl") == NULL);
+}
+
+static void in_child(void (*test)(void))
+{
+    const pid_t child = fork();
+    int status;
+
+    EXPECT(child >= 0);
+    if (child == 0) {
+        test();
+        exit(0);
+    }
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void expect_fips_missing(void)
+{
+    asks_for_fips = 1;
+    expect_no_crypto();
+}
+
+/* Each of the three algorithms is needed. */
+static void expect_fips_incomplete(void)
+{
+    static const long order[] = {3, 4, 5};
+
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        const pid_t child = fork();
+        int status;
+
+        EXPECT(child >= 0);
+        if (child == 0) {
+            calls_left = order[i];
+            EXPECT(goipc_crypto_by_name("openssl-fips") == NULL);
+            EXPECT(calls_left < 0 && goipc_crypto_openssl() != NULL);
+            exit(0);
+        }
+        EXPECT(waitpid(child, &status, 0) == child);
+        EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+static void test_fips(void)
+{
+    in_child(expect_fips_missing);
+    has_fips = true;
+    in_child(expect_fips);
+    in_child(expect_fips_incomplete);
+    has_fips = false;
+}
+
 /* --- allocations of OpenSSL's own ------------------------------------------------------------- */
 
 static long allocations_left = -1;
@@ -390,6 +585,7 @@ int main(void)
     /* Before OpenSSL allocates anything. */
     EXPECT(CRYPTO_set_mem_functions(allocate, reallocate, release) == 1);
     test_failed_registration();
+    test_fips();
     crypto = goipc_crypto_openssl();
     EXPECT(crypto != NULL);
     EXPECT(crypto->aead_new(crypto->context, allocator, key, &aead) == GOIPC_ERROR_OK);

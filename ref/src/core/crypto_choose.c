@@ -72,6 +72,10 @@ size_t goipci_crypto_tables(const goipc_crypto *found[GOIPCI_CRYPTO_TABLES_MAX])
     size_t count = 0;
 
     goipci_system_register_once(register_back_ends);
+    if (goipci_openssl_fips_asked()) {
+        found[0] = goipci_openssl_fips_table();
+        return found[0] != NULL ? 1 : 0;
+    }
     for (size_t i = 0; i < CURVES * CIPHERS; i++) {
         if (tables[i / CIPHERS][i % CIPHERS] != NULL) {
             found[count++] = tables[i / CIPHERS][i % CIPHERS];
@@ -96,8 +100,7 @@ const goipc_crypto *goipc_crypto_default(void)
 {
     const goipc_crypto *found[GOIPCI_CRYPTO_TABLES_MAX];
 
-    (void)goipci_crypto_tables(found); /* one at least: libtomcrypt's */
-    return found[0];
+    return goipci_crypto_tables(found) > 0 ? found[0] : NULL;
 }
 
 const goipc_crypto *goipc_crypto_by_name(const char *name)
@@ -111,5 +114,27 @@ const goipc_crypto *goipc_crypto_by_name(const char *name)
             return found[i];
         }
     }
-    return NULL;
+    return strcmp(name, "openssl-fips") == 0 ? goipci_openssl_fips_table() : NULL;
+}
+
+const goipc_crypto *goipci_crypto_of(const goipc_crypto *configured, goipc_encryption encryption)
+{
+    const goipc_crypto *chosen = configured != NULL ? configured : goipc_crypto_default();
+
+    return chosen == NULL && encryption == GOIPC_ENCRYPTION_OFF ? goipc_crypto_tomcrypt() : chosen;
+}
+
+/* req: KD-001, KD-002, KD-003, KD-004 */
+goipc_error goipci_key_pair(const goipc_crypto *crypto, uint8_t private_key[48],
+                            uint8_t public_key[97])
+{
+    goipc_error error;
+
+    assert(crypto != NULL && private_key != NULL && public_key != NULL);
+    if (crypto == goipci_openssl_fips_table()) {
+        return goipci_openssl_fips_generate(private_key, public_key);
+    }
+    error = goipci_private_key_draw(crypto, private_key);
+    return error == GOIPC_ERROR_OK ? crypto->p384_public(crypto->context, private_key, public_key)
+                                   : error;
 }

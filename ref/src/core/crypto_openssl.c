@@ -23,13 +23,27 @@ static EVP_CIPHER *cipher;
 static EVP_MD *digest;
 static EC_GROUP *group;
 
+/* The same of the FIPS provider; NULL where it is not loaded. */
+#define FIPS_PROPERTIES "fips=yes"
+static EVP_CIPHER *fips_cipher;
+static EVP_MD *fips_digest;
+static EVP_KEYEXCH *fips_exchange;
+
 void goipci_openssl_register(void)
 {
     ERR_set_mark();
     cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     digest = EVP_MD_fetch(NULL, "SHA256", NULL);
     group = EC_GROUP_new_by_curve_name(NID_secp384r1);
+    fips_cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", FIPS_PROPERTIES);
+    fips_digest = EVP_MD_fetch(NULL, "SHA256", FIPS_PROPERTIES);
+    fips_exchange = EVP_KEYEXCH_fetch(NULL, "ECDH", FIPS_PROPERTIES);
     ERR_pop_to_mark();
+}
+
+bool goipci_openssl_fips_asked(void)
+{
+    return EVP_default_properties_is_fips_enabled(NULL) == 1;
 }
 
 /* Whose fault the failure of the last call was. */
@@ -45,20 +59,25 @@ static goipc_error fill_random(void *context, uint8_t *out, size_t size)
     return goipci_system_random(out, size);
 }
 
-static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+static goipc_error hash_by(const EVP_MD *by, const uint8_t *in, size_t in_size, uint8_t out[32])
 {
     goipc_error error = GOIPC_ERROR_OK;
 
-    (void)context;
     assert(in != NULL || in_size == 0);
     assert(out != NULL);
     ERR_set_mark();
-    if (EVP_Digest(in, in_size, out, NULL, digest, NULL) != 1) {
+    if (EVP_Digest(in, in_size, out, NULL, by, NULL) != 1) {
         error = failure();
     }
     ERR_pop_to_mark();
     goipci_wipe_stack();
     return error;
+}
+
+static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+{
+    (void)context;
+    return hash_by(digest, in, in_size, out);
 }
 
 /* --- P-384 ------------------------------------------------------------------------------------ */
@@ -173,20 +192,17 @@ static goipc_error make_shared(void *context, const uint8_t private_key[48],
 /* --- AES-256-GCM ------------------------------------------------------------------------------ */
 
 /* The object is OpenSSL's context itself, about 1 KB, keyed once for both directions. */
-static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
-                            void **aead)
+static goipc_error aead_new_by(const EVP_CIPHER *by, const uint8_t key[32], void **aead)
 {
     EVP_CIPHER_CTX *keyed;
     goipc_error error = GOIPC_ERROR_OK;
 
-    (void)context;
-    (void)allocator;
     assert(key != NULL && aead != NULL);
     ERR_set_mark();
     keyed = EVP_CIPHER_CTX_new();
     if (keyed == NULL) {
         error = GOIPC_ERROR_MEMORY;
-    } else if (EVP_EncryptInit_ex2(keyed, cipher, key, NULL, NULL) != 1) {
+    } else if (EVP_EncryptInit_ex2(keyed, by, key, NULL, NULL) != 1) {
         error = failure();
     }
     if (error != GOIPC_ERROR_OK) {
@@ -199,6 +215,14 @@ static goipc_error aead_new(void *context, const goipc_allocator *allocator, con
         *aead = keyed;
     }
     return error;
+}
+
+static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
+                            void **aead)
+{
+    (void)context;
+    (void)allocator;
+    return aead_new_by(cipher, key, aead);
 }
 
 static void aead_free(void *context, const goipc_allocator *allocator, void *aead)
@@ -426,4 +450,159 @@ const goipc_crypto *goipci_openssl_table(void)
 
     /* An OpenSSL that is set up without one of these is as good as none. */
     return cipher != NULL && digest != NULL && group != NULL ? &table : NULL;
+}
+
+/* --- FIPS ------------------------------------------------------------------------------------- */
+
+static goipc_error fips_hash(void *context, const uint8_t *in, size_t in_size, uint8_t out[32])
+{
+    (void)context;
+    return hash_by(fips_digest, in, in_size, out);
+}
+
+static goipc_error fips_aead_new(void *context, const goipc_allocator *allocator,
+                                 const uint8_t key[32], void **aead)
+{
+    (void)context;
+    (void)allocator;
+    return aead_new_by(fips_cipher, key, aead);
+}
+
+/* The key pair comes from the provider's own generator, and its numbers leave the provider. */
+goipc_error goipci_openssl_fips_generate(uint8_t private_key[48], uint8_t public_key[97])
+{
+    BIGNUM *scalar = NULL;
+    EVP_PKEY *pair;
+    size_t size = 0;
+    goipc_error error = GOIPC_ERROR_OK;
+
+    assert(private_key != NULL && public_key != NULL);
+    ERR_set_mark();
+    pair = EVP_PKEY_Q_keygen(NULL, FIPS_PROPERTIES, "EC", "P-384");
+    if (pair == NULL || EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_PRIV_KEY, &scalar) != 1 ||
+        BN_bn2binpad(scalar, private_key, GOIPC_P384_PRIVATE_SIZE) != GOIPC_P384_PRIVATE_SIZE ||
+        EVP_PKEY_get_octet_string_param(pair, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, public_key,
+                                        GOIPC_P384_PUBLIC_SIZE, &size) != 1 ||
+        size != GOIPC_P384_PUBLIC_SIZE) {
+        error = failure();
+    }
+    BN_clear_free(scalar);
+    EVP_PKEY_free(pair);
+    ERR_pop_to_mark();
+    goipci_wipe_stack();
+    return error;
+}
+
+/* The provider's object for a key: ours by its scalar, or the peer's by its point. */
+static EVP_PKEY *import_key(int selection, OSSL_PARAM *half)
+{
+    char name[] = "P-384";
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof name - 1),
+        *half,
+        OSSL_PARAM_END,
+    };
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", FIPS_PROPERTIES);
+    EVP_PKEY *key = NULL;
+
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, selection, parameters) != 1) {
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+static EVP_PKEY *import_private(const uint8_t private_key[48])
+{
+    uint8_t native[GOIPC_P384_PRIVATE_SIZE]; /* parameters are in the processor's order of bytes */
+    OSSL_PARAM half = OSSL_PARAM_BN(OSSL_PKEY_PARAM_PRIV_KEY, native, sizeof native);
+    BIGNUM *scalar = BN_bin2bn(private_key, GOIPC_P384_PRIVATE_SIZE, NULL);
+    EVP_PKEY *key = NULL;
+
+    if (scalar != NULL && BN_bn2nativepad(scalar, native, sizeof native) > 0) {
+        key = import_key(EVP_PKEY_KEYPAIR, &half);
+    }
+    BN_clear_free(scalar);
+    goipc_wipe(native, sizeof native);
+    return key;
+}
+
+static EVP_PKEY *import_public(const uint8_t public_key[97])
+{
+    OSSL_PARAM half = OSSL_PARAM_octet_string(
+        OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public_key, GOIPC_P384_PUBLIC_SIZE);
+
+    return import_key(EVP_PKEY_PUBLIC_KEY, &half);
+}
+
+static goipc_error fips_agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t shared_x[48])
+{
+    EVP_PKEY_CTX *exchange = EVP_PKEY_CTX_new_from_pkey(NULL, own, FIPS_PROPERTIES);
+    size_t size = GOIPC_P384_SHARED_SIZE;
+    goipc_error error = GOIPC_ERROR_OK;
+
+    if (exchange == NULL || EVP_PKEY_derive_init(exchange) != 1) {
+        error = failure();
+    } else if (EVP_PKEY_derive_set_peer(exchange, peer) != 1) {
+        error = GOIPC_ERROR_PUBLIC_KEY; /* it validates the point once more */
+    } else if (EVP_PKEY_derive(exchange, shared_x, &size) != 1 || size != GOIPC_P384_SHARED_SIZE) {
+        error = failure();
+    }
+    EVP_PKEY_CTX_free(exchange);
+    return error;
+}
+
+static goipc_error fips_shared(void *context, const uint8_t private_key[48],
+                               const uint8_t peer_public_key[97], uint8_t shared_x[48])
+{
+    EVP_PKEY *own, *peer;
+    goipc_error error;
+
+    (void)context;
+    assert(private_key != NULL && peer_public_key != NULL && shared_x != NULL);
+    if (!goipci_private_key_valid(private_key)) {
+        return GOIPC_ERROR_ARGUMENT;
+    }
+    if (!goipci_public_key_in_range(peer_public_key)) {
+        return GOIPC_ERROR_PUBLIC_KEY;
+    }
+    ERR_set_mark();
+    own = import_private(private_key);
+    peer = own != NULL ? import_public(peer_public_key) : NULL;
+    if (own == NULL) {
+        error = failure();
+    } else if (peer == NULL) {
+        error = GOIPC_ERROR_PUBLIC_KEY; /* importing checks that the point is on the curve */
+    } else {
+        error = fips_agree(own, peer, shared_x);
+    }
+    EVP_PKEY_free(peer);
+    EVP_PKEY_free(own);
+    ERR_pop_to_mark();
+    goipci_wipe_stack();
+    return error;
+}
+
+const goipc_crypto *goipci_openssl_fips_table(void)
+{
+    static const goipc_crypto table = {
+        .name = "openssl-fips",
+        .random = fill_random,
+        .p384_public = make_public,
+        .p384_shared = fips_shared,
+        .sha256 = fips_hash,
+        .aead_new = fips_aead_new,
+        .aead_seal = aead_seal,
+        .aead_open = aead_open,
+        .aead_free = aead_free,
+        .aead_start = aead_start,
+        .aead_update = aead_update,
+        .aead_finish_seal = aead_finish_seal,
+        .aead_finish_open = aead_finish_open,
+    };
+
+    return fips_cipher != NULL && fips_digest != NULL && fips_exchange != NULL && group != NULL
+               ? &table
+               : NULL;
 }

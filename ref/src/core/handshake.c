@@ -121,11 +121,7 @@ static goipc_error draw_key_pair(goipc_session *session)
     goipc_error error = judge_work(session);
 
     if (error == GOIPC_ERROR_OK) {
-        error = goipci_private_key_draw(session->crypto, session->private_key);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        error = session->crypto->p384_public(session->crypto->context, session->private_key,
-                                             session->public_key);
+        error = goipci_key_pair(session->crypto, session->private_key, session->public_key);
     }
     return error;
 }

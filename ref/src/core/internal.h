@@ -83,6 +83,12 @@ bool goipci_equal(const uint8_t *left, const uint8_t *right, size_t size);
 /* Draws 48 bytes until they are a scalar in 1..n-1. Errors: RANDOM. */
 GOIPC_MUST_USE goipc_error goipci_private_key_draw(const goipc_crypto *crypto,
                                                    uint8_t private_key[48]);
+/* The table of a configuration. Without encryption nothing is computed, so that any table will do;
+ * with it, NULL where FIPS is asked for and not there. */
+const goipc_crypto *goipci_crypto_of(const goipc_crypto *configured, goipc_encryption encryption);
+/* Draws a key pair; under FIPS, inside OpenSSL's provider. Errors: RANDOM, MEMORY, CRYPTO. */
+GOIPC_MUST_USE goipc_error goipci_key_pair(const goipc_crypto *crypto, uint8_t private_key[48],
+                                           uint8_t public_key[97]);
 
 /* Our own nonces: 8 random bytes, whose top bit is our role (server 1), and a counter. They never
  * repeat, two such peers never collide, and a frame of ours that comes back is recognised in

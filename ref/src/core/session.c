@@ -82,7 +82,7 @@ static bool config_is_valid(const goipc_session_config *config)
 /* req: LM-003, LM-004, LM-005, LM-011 */
 static void session_init(goipc_session *session, const goipc_session_config *config)
 {
-    session->crypto = config->crypto != NULL ? config->crypto : goipc_crypto_default();
+    session->crypto = goipci_crypto_of(config->crypto, config->encryption);
     session->allocator = goipci_allocator_or_default(config->allocator);
     session->role = config->role;
     session->encryption = config->encryption;
@@ -116,6 +116,9 @@ goipc_error goipc_session_new(const goipc_session_config *config, goipc_session 
     config = config != NULL ? config : &defaults;
     if (!config_is_valid(config)) {
         return GOIPC_ERROR_ARGUMENT;
+    }
+    if (goipci_crypto_of(config->crypto, config->encryption) == NULL) {
+        return GOIPC_ERROR_CRYPTO_UNAVAILABLE;
     }
     made = goipci_allocate_zeroed(goipci_allocator_or_default(config->allocator), sizeof *made);
     if (made == NULL) {

@@ -81,11 +81,14 @@ static goipc_error copy_options(goipci_endpoint *endpoint, const goipc_options *
     own->write_timeout_ms = or_default(options->write_timeout_ms, WRITE_TIMEOUT_DEFAULT_MS);
     own->close_timeout_ms = or_default(options->close_timeout_ms, CLOSE_TIMEOUT_DEFAULT_MS);
     own->spin_us = or_default(options->spin_us, default_spin_us());
-    own->crypto = options->crypto != NULL ? options->crypto : goipc_crypto_default();
+    own->crypto = goipci_crypto_of(options->crypto, options->encryption);
     own->allocator = endpoint->allocator;
     own->directory = NULL; /* the address has it */
     own->failure = NULL;
     own->peer_users = NULL;
+    if (own->crypto == NULL) {
+        return GOIPC_ERROR_CRYPTO_UNAVAILABLE;
+    }
     if (options->peers != GOIPC_PEERS_LIST || options->peer_user_count == 0) {
         own->peer_user_count = 0;
         return GOIPC_ERROR_OK;
