@@ -373,8 +373,9 @@ GOIPC_API const goipc_crypto *goipc_crypto_openssl(void);
 GOIPC_API const goipc_crypto *goipc_crypto_default(void);
 
 /* By its name: CURVE+CIPHER, or one name where both are of the same library. CURVE is "nettle",
- * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". "openssl-fips" asks for FIPS. NULL for
- * a library that is not built in, that this processor cannot run, or that FIPS does not allow. */
+ * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". "openssl-fips" asks for FIPS. NULL
+ * for a library that is not built in, that this processor cannot run, or that FIPS does not
+ * allow. */
 GOIPC_API const goipc_crypto *goipc_crypto_by_name(const char *name);
 
 /* Known answers for every function of the table: call it once at start-up where policy asks for it.

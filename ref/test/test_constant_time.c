@@ -10,12 +10,12 @@
  * test looks at them.
  *
  * Of the back ends, what they promise is judged: that OpenSSL and IPSec MB set keys and seal, that
- * nettle seals, where the processor has AES instructions, and that nettle multiplies points, without a
- * branch or an address by a secret. Hogweed asserts that carries of secret numbers are 0. memcheck
- * cannot know that an assertion always holds: constant_time.supp hides decisions (not addresses) in
- * hogweed, and callgrind judges them instead. It counts how often each instruction runs and each jump is
- * taken, which must be equal for scalars of very different kinds. OpenSSL's multiplication is not judged:
- * it is blinded with random numbers.
+ * nettle seals, where the processor has AES instructions, and that nettle multiplies points,
+ * without a branch or an address by a secret. Hogweed asserts that carries of secret numbers are 0.
+ * memcheck cannot know that an assertion always holds: constant_time.supp hides decisions (not
+ * addresses) in hogweed, and callgrind judges them instead. It counts how often each instruction
+ * runs and each jump is taken, which must be equal for scalars of very different kinds. OpenSSL's
+ * multiplication is not judged: it is blinded with random numbers.
  * Prints the tally of a check; run without valgrind, the program starts itself under it. */
 #define _DEFAULT_SOURCE /* fork and the like, without compiler extensions */
 

@@ -62,7 +62,9 @@ static const struct {
     {"an error of the manager", false, true, 0, 0, false},
     {"no AES instructions", false, false, IMB_FEATURE_AESNI, 0, false},
     {"no carry-less multiplication", false, false, IMB_FEATURE_PCLMULQDQ, 0, false},
+#ifdef IMB_FEATURE_AESNI_EMU
     {"AES emulated", false, false, 0, IMB_FEATURE_AESNI_EMU, false},
+#endif
     {"built without SAFE_DATA", false, false, IMB_FEATURE_SAFE_DATA, 0, false},
     {"built without SAFE_PARAM", false, false, IMB_FEATURE_SAFE_PARAM, 0, true},
 #ifdef IMB_FEATURE_SELF_TEST

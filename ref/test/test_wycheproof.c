@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Goal: all back ends give the right answer to every vector of the Wycheproof project and of NIST that
- * applies: P-384 points in 97 bytes, AES-256-GCM with 12-byte nonces and 16-byte tags, as a whole and
- * in parts, SHA-256, and the session keys that golang-ipc derives. Method: files of space-separated
- * hexadecimal fields in the directory that the first argument names ("-" is an empty field); skipped
- * where there are none. nist.py makes such files from a Python package. */
+/* Goal: all back ends give the right answer to every vector of the Wycheproof project and of NIST
+ * that applies: P-384 points in 97 bytes, AES-256-GCM with 12-byte nonces and 16-byte tags, as a
+ * whole and in parts, SHA-256, and the session keys that golang-ipc derives. Method: files of
+ * space-separated hexadecimal fields in the directory that the first argument names ("-" is an
+ * empty field); skipped where there are none. nist.py makes such files from a Python package. */
 #include "crypto_tables.h"
 
 enum { LINE_SIZE = 4096, FIELDS_MAX = 10, BYTES_MAX = 1024 };

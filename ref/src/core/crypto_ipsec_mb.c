@@ -15,6 +15,15 @@
 
 #include <intel-ipsec-mb.h>
 
+/* What some versions do not have. */
+#ifndef IMB_FEATURE_AESNI_EMU
+#define IMB_FEATURE_AESNI_EMU 0
+#endif
+#ifndef IMB_FEATURE_SELF_TEST
+#define IMB_FEATURE_SELF_TEST 0
+#define IMB_FEATURE_SELF_TEST_PASS 0
+#endif
+
 /* The functions for this processor: set once, before the table is given out. */
 static struct {
     aes_gcm_pre_t set_key;
@@ -168,21 +177,11 @@ static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12],
 static bool is_safe(uint64_t features)
 {
     const uint64_t needed = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SAFE_DATA;
+    const bool self_test_failed =
+        (features & IMB_FEATURE_SELF_TEST) != 0 && (features & IMB_FEATURE_SELF_TEST_PASS) == 0;
 
-    if ((features & needed) != needed) {
-        return false;
-    }
-#ifdef IMB_FEATURE_AESNI_EMU /* version 2 emulates no instructions any more */
-    if ((features & IMB_FEATURE_AESNI_EMU) != 0) {
-        return false;
-    }
-#endif
-#ifdef IMB_FEATURE_SELF_TEST
-    if ((features & IMB_FEATURE_SELF_TEST) != 0 && (features & IMB_FEATURE_SELF_TEST_PASS) == 0) {
-        return false;
-    }
-#endif
-    return true;
+    return (features & needed) == needed && (features & IMB_FEATURE_AESNI_EMU) == 0 &&
+           !self_test_failed;
 }
 
 /* The manager (200 KB) is for jobs in several buffers: only its table for this processor is kept.

@@ -26,6 +26,13 @@
     "this nettle was built with mini-gmp: install one with GMP, or configure with GOIPC_NETTLE=OFF"
 #endif
 
+/* From version 4 on, digests have one size each. */
+#if NETTLE_VERSION_MAJOR >= 4
+#define DIGEST(function, state, size, out) function(state, out)
+#else
+#define DIGEST(function, state, size, out) function(state, size, out)
+#endif
+
 enum {
     LIMBS = GOIPC_P384_SHARED_SIZE / (int)sizeof(mp_limb_t), /* of one coordinate, or a scalar */
     /* Hogweed takes 2832 bytes for a product, and 600 to check a point (nettle 3.8, 64 bits). */
@@ -51,11 +58,7 @@ static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_
     if (in_size > 0) {
         sha256_update(&state, in_size, in);
     }
-#if NETTLE_VERSION_MAJOR >= 4
-    sha256_digest(&state, out);
-#else
-    sha256_digest(&state, GOIPC_SHA256_SIZE, out);
-#endif
+    DIGEST(sha256_digest, &state, GOIPC_SHA256_SIZE, out);
     goipc_wipe(&state, sizeof state);
     goipci_wipe_stack();
     return GOIPC_ERROR_OK;
@@ -296,11 +299,7 @@ static inline goipc_error aead_finish_seal(void *context, void *aead, uint8_t ta
 
     (void)context;
     assert(aead != NULL && tag != NULL);
-#if NETTLE_VERSION_MAJOR >= 4
-    gcm_aes256_digest(&state->gcm, tag);
-#else
-    gcm_aes256_digest(&state->gcm, GOIPC_TAG_SIZE, tag);
-#endif
+    DIGEST(gcm_aes256_digest, &state->gcm, GOIPC_TAG_SIZE, tag);
     return GOIPC_ERROR_OK;
 }
 
@@ -362,7 +361,7 @@ static bool scalar_is_limbs(void)
     read_limbs(goipci_p384_b, ours); /* any number that is below the order */
     return ecc_size(curve) == LIMBS &&
            ecc_scalar_set(&scalar, mpz_roinit_n(number, ours, LIMBS)) == 1 &&
-           memcmp(ours, theirs, sizeof ours) == 0;
+           memcmp(ours, theirs, sizeof ours) == 0; /* public */
 }
 
 void goipci_nettle_register(void)
