@@ -11,7 +11,7 @@ from .outcome import canonical, known
 ENC = ("on", "off")
 BOTH = ("server", "client")
 AREAS = {
-    "end": "endpoints and names",
+    "codec": "codec without sockets",
     "hs": "handshake",
     "key": "public keys and key derivation",
     "frame": "frames",
@@ -21,8 +21,8 @@ AREAS = {
     "conn": "life of a connection",
     "close": "closing",
     "api": "what the application is told",
+    "end": "endpoints and names",
     "res": "resources",
-    "codec": "codec without sockets",
 }
 
 

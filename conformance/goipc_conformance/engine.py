@@ -15,6 +15,7 @@ from .adapter.process import StartError
 from .adapter.subject import AdapterError, Died, Hung, Identity, Subject, Unsupported
 from .case import Instance
 from .context import MAXIMUM, Context, NotReady, RefusedPeer, Verdictless
+from .findings import RunnerLacks
 from .outcome import Verdict, canonical, judge
 from .peer import Malformed, Refused
 from .profiles import PROFILES, Profile
@@ -43,6 +44,7 @@ class Result:
     turn: int = 0  # how many entries of the log belong to the case itself; the rest is the check for a fresh peer
     control: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     output: str = ""
+    started: str = ""  # the command line of a program of level 0
     internal: str = ""  # where the suite itself failed
     expectation: Any = None
     repeats: tuple["Repeat", ...] = ()  # what came when it was asked again
@@ -190,6 +192,7 @@ class Engine:
         started = time.monotonic()
         try:
             subject = self._take_subject(instance)
+            subject.start_s = self._sample.start_s
         except (AdapterError, StartError, Hung, Died) as error:
             return Result(instance, Verdict.ERROR, reason=f"the adapter did not start: {error}")
         context = Context(
@@ -222,6 +225,7 @@ class Engine:
             with self._idle_lock:
                 self._busy.discard(subject)
         result.duration = time.monotonic() - started
+        result.started = subject.started
         result.wire, result.turn = context.log.entries, context.turn
         if result.verdict is Verdict.PASS and not self._settings.keep_everything:
             for entry in result.wire:
@@ -240,7 +244,7 @@ class Engine:
             return Result(instance, Verdict.UNSUPPORTED, reason=str(error))
         except Verdictless as error:
             return Result(instance, Verdict.SKIP, reason=str(error))
-        except (AdapterError, StartError, NotReady) as error:
+        except (AdapterError, StartError, NotReady, RunnerLacks) as error:
             return Result(instance, Verdict.ERROR, reason=str(error), output=context.subject.output())
         output = context.subject.output()
         if not context.words:

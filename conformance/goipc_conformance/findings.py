@@ -12,6 +12,10 @@ class NotReady(Exception):
     """A server of level 0 that never accepted a connection, or a client that never came."""
 
 
+class RunnerLacks(Exception):
+    """The suite itself lacks descriptors or memory, which says nothing about the implementation."""
+
+
 class RefusedPeer(Exception):
     """The server does not take connections any more."""
 

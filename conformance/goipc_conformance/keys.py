@@ -2,6 +2,7 @@
 """P-384 key agreement and the derivation of the session key, with the means to force rare values."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -116,11 +117,20 @@ def _shared_xs(peer: Point, start: int, batch: int = 256) -> Iterator[tuple[int,
 
 
 def private_key_for_leading_zeros(peer_public: bytes, zeros: int, start: int) -> PrivateKey:
-    """Redraws our own key until the shared X begins with exactly so many zero bytes."""
+    """A key of ours with which the shared X begins with exactly so many zero bytes."""
+    found = search_leading_zeros(peer_public, zeros, start, None)
+    assert found, "a search without a deadline ends with a key"
+    return found
+
+
+def search_leading_zeros(peer_public: bytes, zeros: int, start: int, deadline: float | None) -> PrivateKey | None:
+    """As above, but None after `deadline`, a time of time.monotonic()."""
     bound, floor = 1 << 8 * (X_SIZE - zeros), 1 << 8 * (X_SIZE - zeros - 1)
     for scalar, x in _shared_xs(decode_point(peer_public), start % (ORDER >> 1) + 2):
         if floor <= x < bound:
             return PrivateKey(scalar)
+        if deadline is not None and scalar % 64 == 0 and time.monotonic() > deadline:
+            return None
     raise AssertionError("unreachable: the sequence does not end")
 
 

@@ -6,6 +6,7 @@
 
 import dataclasses
 import socket
+import time
 from collections.abc import Callable
 
 from . import codec, keys
@@ -131,9 +132,12 @@ class Peer:
         self.shared_x = self.make_private().shared_x(self.peer_public)
         self.key = keys.session_key(self.shared_x)
 
-    def redraw_until(self, zeros: int) -> None:
-        """Changes our private key until the shared X begins with so many zero bytes."""
-        self.private = keys.private_key_for_leading_zeros(self.peer_public, zeros, self.secrets.scalar(1))
+    def redraw_until(self, zeros: int, patience: float | None = None) -> bool:
+        """Changes our private key until the shared X begins with so many zero bytes; False after `patience` seconds."""
+        deadline = None if patience is None else time.monotonic() + patience
+        found = keys.search_leading_zeros(self.peer_public, zeros, self.secrets.scalar(1), deadline)
+        self.private = found or self.private
+        return found is not None
 
     def avoid_leading_zero(self) -> None:
         """In every case but those about leading zeros the shared X has none, so that one fault is one failure."""
@@ -175,7 +179,18 @@ class ClientPeer(Peer):
         wanted = 4 + (codec.SEAL_SIZE if self.encrypted else 0)
         if size != wanted:
             raise Malformed(f"LIMIT has length {size}, not {wanted}")
-        self.limit = codec.read_u32(self.open_body(self.wire.receive(size, "LIMIT body")))
+        try:
+            self.limit = codec.read_u32(self.open_body(self.wire.receive(size, "LIMIT body")))
+        except Malformed as error:
+            raise Malformed(self._why_limit_is_closed(str(error))) from None
+
+    def _why_limit_is_closed(self, error: str) -> str:
+        """LIMIT is the first frame under the key: what is wrong with it is mostly the derivation of the key."""
+        if not self.encrypted:
+            return error
+        zeros = len(self.shared_x) - len(self.shared_x.lstrip(b"\0"))
+        told = f"; X begins with {zeros} zero bytes, which are not part of the hash" if zeros else ""
+        return f"LIMIT does not open, so that the key derivation (KD-011) is the first suspect: {error}{told}"
 
     def send_limit_reply(self, value: int = 0) -> None:
         self.raw(bytes([value]), f"LIMIT_REPLY {value}")

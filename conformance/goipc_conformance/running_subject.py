@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a case runs its subject: configuration, connections of the suite's own peers to it, and its control channel."""
 
+import errno
 import hashlib
 import socket
 import time
@@ -14,7 +15,7 @@ from .adapter.level0 import EchoProgram
 from .adapter.level1 import error_class
 from .adapter.subject import ConnectConfig, Died, Hung, Pending, ServeConfig, Subject, Unsupported
 from .case import Instance
-from .findings import Findings, NotReady, RefusedPeer, Verdictless
+from .findings import Findings, NotReady, RefusedPeer, RunnerLacks, Verdictless
 from .peer import ClientPeer, Peer, Secrets, ServerPeer
 from .run_folder import fresh_name, remove_socket
 from .wire import Closed, Cuts, Listener, Log, Silent, connect_unix
@@ -23,6 +24,9 @@ MAXIMUM = 65536  # the server's maximum message size unless a case needs another
 END_PATIENCE = 1.5  # seconds for the end of a connection about which nothing is asked any more
 CASE_PATIENCE = 60  # answers' times for a whole case
 CONNECT_PATIENCE = 3  # a client may take so many times longer to connect than for an answer: it waits for our answers
+
+# What the system says of a process that has used up what it may have: of the suite, then, not of the implementation.
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class RunningSubject(Findings):
@@ -186,7 +190,7 @@ class RunningSubject(Findings):
 
     def _dial(self) -> socket.socket:
         if isinstance(self.subject, EchoProgram) and not self._peers:
-            sock = self.subject.dial(self.path, start_patience(self.timeout))
+            sock = self.subject.dial(self.path, start_patience(self.timeout, self.subject.start_s))
             if sock is None:
                 self._raise_if_dead()
                 raise NotReady("the server never accepted a connection")
@@ -194,6 +198,8 @@ class RunningSubject(Findings):
         try:
             return connect_unix(self.path)
         except OSError as error:
+            if error.errno in OURS:
+                raise RunnerLacks(f"the suite itself lacks something: {error.strerror}") from None
             self._raise_if_dead()
             raise RefusedPeer(f"connecting to the server: {error.strerror}") from None
 
@@ -214,7 +220,9 @@ class RunningSubject(Findings):
                 echo=self.config.get("echo", True),
             )
         )
-        sock = self.accept(listener, start_patience(self.timeout) if not self._peers else self.timeout)
+        starts = isinstance(self.subject, EchoProgram) or not self._peers
+        patience = start_patience(self.timeout, self.subject.start_s) if starts else self.timeout
+        sock = self.accept(listener, patience)
         if sock is None:
             reply = self.pending.result(0.05)
             if isinstance(self.subject, EchoProgram) and not self._peers:

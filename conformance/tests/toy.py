@@ -121,6 +121,8 @@ def messages(sock, number, key, seal, maximum) -> None:
             try:
                 body = codec.unseal(key, body)
             except codec.CodecError:
+                if "discard" in FAULTS:
+                    continue
                 raise End from None
         message_type, data = codec.read_u32(body), body[4:]
         if message_type == 0:
@@ -139,7 +141,8 @@ def messages(sock, number, key, seal, maximum) -> None:
         if "mute" in FAULTS:
             continue
         if state["echo"]:
-            sock.sendall(codec.frame(seal(codec.message_plaintext(message_type, data))))
+            back = message_type + ("retype" in FAULTS)
+            sock.sendall(codec.frame(seal(codec.message_plaintext(back, data))))
         if "drop" in FAULTS:
             raise End
         if "deafen" in FAULTS:

@@ -80,10 +80,10 @@ def attached_target(words: list[str], plain_only: bool) -> Target:
     return Target(attach=text, plain_only=plain_only)
 
 
-def start_patience(timeout: float) -> float:
+def start_patience(timeout: float, learned: float = 0.0) -> float:
     """Seconds for a program to start and to say so, from the time for one answer: starting is the slowest thing that
-    programs do on a loaded machine."""
-    return max(5.0, 7 * timeout)
+    programs do on a loaded machine. `learned` is how long the first start took, of one program at a time."""
+    return max(5.0, 7 * timeout, 6 * learned)
 
 
 def say_hello(target: Target, patience: float) -> Subject:
@@ -101,7 +101,9 @@ def say_hello(target: Target, patience: float) -> Subject:
     finally:
         subject.end(graceful=False)
     if isinstance(subject, EchoProgram):
+        began = time.monotonic()
         check_echo_program(target, patience)
+        subject.start_s = time.monotonic() - began
     return subject
 
 

@@ -2,6 +2,7 @@
 """Level 0: an echo program, judged by the socket alone."""
 
 import os
+import shlex
 import socket
 import time
 
@@ -51,6 +52,7 @@ class EchoProgram(Subject):
         words = placeholders.expand(
             command, name=name, path=path, encryption=encryption, maximum=maximum or MAXIMUM_DEFAULT
         )
+        self.started = shlex.join(words)
         self._process = Process(words, control=False, umask=self._umask)
 
     def _retire(self) -> None:

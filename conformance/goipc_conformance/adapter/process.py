@@ -2,6 +2,7 @@
 """A program under test: started in a group of its own, watched, and always ended."""
 
 import dataclasses
+import functools
 import os
 import re
 import resource
@@ -59,6 +60,12 @@ def split_command(command: str | list[str]) -> list[str]:
     return words
 
 
+@functools.cache
+def forbid_core_files() -> None:
+    """For this process and all that it starts: a program under test may die a thousand times."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 class Process:
     def __init__(self, words: list[str], control: bool, umask: int = -1):
         """With control, standard input and output are pipes; otherwise output is only captured. The file creation
@@ -67,6 +74,7 @@ class Process:
         # Disk-backed, so that a program that floods its standard error costs no memory here.
         self._captured = tempfile.TemporaryFile(prefix="goipc-conformance-")
         environment = dict(os.environ)
+        forbid_core_files()
         environment.setdefault("ASAN_OPTIONS", f"exitcode={SANITIZER_EXIT}")
         try:
             self._popen = subprocess.Popen(
@@ -84,10 +92,6 @@ class Process:
             raise StartError(f"cannot start {words[0]!r}: {reason}") from None
         self.pid = self._popen.pid
         self.asked_to_end = False
-        try:
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
-        except (OSError, ValueError):
-            pass  # it has ended already, or the limit is lower still
 
     @property
     def stdin(self) -> IO[bytes]:

@@ -65,6 +65,8 @@ class Subject:
     caps: frozenset[str] = frozenset()
     isolation = "process"
     attached = False
+    start_s = 0.0  # how long a program of level 0 took to start, on a first try
+    started = ""  # the command line of the program that was started last; level 0 only
 
     def serve(self, config: ServeConfig) -> str:
         """Opens a server and returns the path of its socket."""

@@ -168,6 +168,7 @@ def order(t: Context) -> None:
     "frame.both-ways",
     "Traffic in both directions at once does not stop",
     params={"enc": ENC},
+    level="should",
     reqs="FR-016 FR-012 FR-013",
     expect="conforms",
     positive=True,

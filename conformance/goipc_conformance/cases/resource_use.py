@@ -275,7 +275,7 @@ def descriptors_exhausted(t: Context) -> None:
         limits = resource.prlimit(
             pid, resource.RLIMIT_NOFILE, (highest + 1, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1])
         )
-    except (OSError, ValueError, TypeError):
+    except (AttributeError, OSError, ValueError):  # macOS has no prlimit
         raise Verdictless("the limit of the process cannot be set here") from None
     try:
         strays = [t.begin() for _ in range(3)]

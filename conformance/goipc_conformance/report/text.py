@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from .. import requirements
+from ..case import AREAS
 from ..engine import WEAK_CUTS, Result
 from ..outcome import Verdict
 from ..wire import LogEntry
@@ -81,6 +82,8 @@ def failure_lines(result: Result, run_command: str, verbose: bool = False) -> li
         f"  wire      {line}" if index == 0 else f"            {line}"
         for index, line in enumerate(wire_lines(own, 40 if verbose else 8))
     ]
+    if result.started:
+        lines.append(f"  started   {printable(result.started)}")
     tail = [line for line in result.output.strip().splitlines() if line.strip()][-(20 if verbose else 4) :]
     lines += [f"  stderr    {printable(line[:160])}" for line in tail]
     if run_command:
@@ -95,9 +98,16 @@ def repeated(result: Result) -> str:
     )
 
 
+def simplest_first(results: list[Result]) -> list[Result]:
+    """What any peer does before what only a hostile one does, and a handshake before what comes after it: the first
+    failure is the one to mend first."""
+    areas = list(AREAS)
+    return sorted(results, key=lambda one: (not one.instance.case.positive, areas.index(one.instance.case.area)))
+
+
 def brief_lines(run: "Run", limit: int = 12) -> list[str]:
     """What is not as required, a line each: for the end of a report, where the end of a log shows it."""
-    failed = [result for result in run.results if result.verdict.counts_as == "failed"]
+    failed = [result for result in simplest_first(run.results) if result.verdict.counts_as == "failed"]
     lines = []
     for result in failed[:limit]:
         seen = result.outcome or printable(result.reason)
@@ -203,7 +213,7 @@ def skip_lines(results: list[Result]) -> list[str]:
 def write(run: Run, stream: TextIO = sys.stdout, verbose: bool = False, totals: bool = True) -> None:
     console = console_on(stream)
     errors: collections.Counter[str] = collections.Counter()
-    for result in run.results:
+    for result in simplest_first(run.results):
         verdict = result.verdict
         if verdict is Verdict.ERROR:
             errors[result.reason] += 1
