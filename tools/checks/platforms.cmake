@@ -2,16 +2,16 @@
 # Other systems and processors; none of it is part of the default set.
 set(windows_needs x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine wineserver=wine64)
 set(windows LOCKS wine interop BUILDS windows NEEDS ${windows_needs})
-set(under_wine ${python} tools/windows/under_wine.py)
+set(under_wine ${python} ref/platforms/windows/under_wine.py)
 set(adapter_windows build/windows/static/conformance/goipc-adapter-c.exe)
 check(build.windows SETUP windows EXPECT "mingw-w64 builds everything for Windows without a warning" COUNTS exit
-    NEEDS ${windows_needs} LOCKS cross TIMEOUT 1800 COMMAND tools/windows/build.sh)
+    NEEDS ${windows_needs} LOCKS cross TIMEOUT 1800 COMMAND ref/platforms/windows/build.sh)
 check(windows.msvc EXPECT "no source for Windows uses what Microsoft's compiler refuses" BUILDS windows
     NEEDS clang ${windows_needs} COMMAND ${python} ref/test/msvc.py)
 ctest(windows.unit windows/static EXPECT "the C tests pass under Wine" ${windows} COST 200 TIMEOUT 1800 EACH 1800
     BEFORE ${under_wine} CTEST -L unit)
 check(windows.cli EXPECT "goipc.exe works, static and with the DLL" ${windows}
-    COMMAND ${under_wine} ${python} -m pytest -q -p no:cacheprovider --junit-xml={junit} tools/windows/check_cli.py)
+    COMMAND ${under_wine} ${python} -m pytest -q -p no:cacheprovider --junit-xml={junit} ref/platforms/windows/check_cli.py)
 # A handshake under Wine takes some 30 ms.
 check(windows.interop EXPECT "goipc and golang-ipc exchange messages under Wine" ${windows} COST 300 TIMEOUT 900
     COMMAND ${under_wine} ${python} interop/run.py --wine --plain -j 2 --handshakes 300 --adapter ${adapter_windows})
@@ -34,12 +34,12 @@ check(windows.suite EXPECT "the library for Windows passes the suite under Wine"
     --expect conformance/adapters/windows/relay.toml ${left_out} -- ${python} conformance/adapters/windows/adapter.py
     ${adapter_windows})
 check(macos EXPECT "everything builds for macOS on both processors, and the library for FreeBSD" LOCKS cross COST 300 TIMEOUT 1800
-    COMMAND ${python} tools/macos/run.py)
+    COMMAND ${python} ref/platforms/macos/run.py)
 foreach(row "msan|clang" "i686|i686-linux-gnu-gcc=gcc-i686-linux-gnu"
         "s390x|s390x-linux-gnu-gcc=gcc-s390x-linux-gnu;qemu-s390x=qemu-user")
     string(REPLACE "|" ";" row "${row}")
     list(POP_FRONT row target)
     # The limits are for a wedge, not for a slow machine: an emulator on a busy one needs half an hour for one test.
     ctest(emulation.${target} ${target} EXPECT "the tests and corpora of the core pass as ${target}" NEEDS ${row}
-        LOCKS cross COST 1000 TIMEOUT 10800 EACH 5400 BEFORE tools/emulation/run.sh ${target} CTEST -L core)
+        LOCKS cross COST 1000 TIMEOUT 10800 EACH 5400 BEFORE ref/platforms/emulation/run.sh ${target} CTEST -L core)
 endforeach()

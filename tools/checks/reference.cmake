@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The reference, its documents, and the tools themselves.
-pytest(tools SETS quick EXPECT "the tools do what their tests ask for" TESTS tools fuzz ref/test/test_msvc.py)
+pytest(tools SETS quick EXPECT "the tools do what their tests ask for" TESTS tools fuzz ref/test/test_msvc.py ref/platforms)
 ctest(ctest.release release SETS quick EXPECT "every C test passes in the build that programs link" BUILDS release
     COST 60 TIMEOUT 900)
 ctest(ctest.sanitize sanitize SETS default NEEDS clang BUILDS sanitize COST 120 TIMEOUT 1200

@@ -3,7 +3,7 @@
 # Fetches and unpacks Debian's source packages of libtommath, libtomcrypt and cJSON into build/cross/source, checked
 # against the archive's signatures by apt, with an apt configuration of its own: nothing of the system's is changed.
 set -eu
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 top=$PWD/build/cross
 packages='libtommath libtomcrypt cjson'
 mkdir -p "$top"

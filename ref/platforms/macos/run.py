@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
 from tally import Tally, job_count  # noqa: E402
 
@@ -72,7 +72,7 @@ def check_freebsd(tally: Tally) -> None:
 
 def main() -> int:
     tally = Tally()
-    built = subprocess.run(["sh", str(ROOT / "tools" / "macos" / "build.sh")], check=False, cwd=ROOT)
+    built = subprocess.run(["sh", str(ROOT / "ref/platforms/macos/build.sh")], check=False, cwd=ROOT)
     if built.returncode == SKIPPED:
         tally.skipped += 1  # the script has said why
         return tally.finish()

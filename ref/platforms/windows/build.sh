@@ -4,7 +4,7 @@
 # programs that use upstream golang-ipc, the relay, and a Wine prefix of its own. What is up to date is left alone.
 # Ends with 77 after a SKIP line where that cannot be.
 set -eu
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 
 # Runs a step with its output in build/log/windows-NAME.log; shows the end of it if the step fails.
 quietly()
@@ -40,14 +40,14 @@ make_prefix()
         rm -rf "$prefix"
         mkdir -p "$prefix"
         # Neither .NET nor a browser is asked for: that would be a dialogue.
-        WINEDLLOVERRIDES='mscoree,mshtml=' quietly prefix tools/windows/wine wineboot --init
+        WINEDLLOVERRIDES='mscoree,mshtml=' quietly prefix ref/platforms/windows/wine wineboot --init
         WINEPREFIX=$PWD/$prefix wineserver -w
         date >"$prefix/stamp"
     fi
     library=$prefix/drive_c/windows/system32/bcryptprimitives.dll
-    if [ ! -e "$library" ] || [ -n "$(find tools/windows/bcryptprimitives.c -newer "$library")" ]; then
+    if [ ! -e "$library" ] || [ -n "$(find ref/platforms/windows/bcryptprimitives.c -newer "$library")" ]; then
         quietly bcryptprimitives x86_64-w64-mingw32-gcc -std=c11 -O2 -Wall -Wextra -Werror -shared -o "$library" \
-            tools/windows/bcryptprimitives.c -lbcrypt
+            ref/platforms/windows/bcryptprimitives.c -lbcrypt
     fi
 }
 
@@ -60,7 +60,7 @@ x86_64 | amd64) ;;
     ;;
 esac
 mkdir -p build/windows/go build/log
-tools/cross/dependencies.sh ref/cmake/windows-toolchain.cmake build/windows
+ref/platforms/cross/dependencies.sh ref/cmake/windows-toolchain.cmake build/windows
 build_preset windows build/windows/static
 build_preset windows-dll build/windows/dll
 if command -v go >/dev/null 2>&1; then

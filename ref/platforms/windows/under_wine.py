@@ -13,8 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-WINE, BUILD = ROOT / "tools/windows/wine", ROOT / "build/windows"
+ROOT = Path(__file__).resolve().parents[3]
+WINE, BUILD = ROOT / "ref/platforms/windows/wine", ROOT / "build/windows"
 START_LIMIT_S = 120  # for a program to come up; a second on a quiet machine
 
 

@@ -9,8 +9,8 @@ shift
 mkdir -p "build/cross/$target"
 if [ "$target" = msan ]; then
     # What msan.cmake links to every program.
-    clang -O1 -c tools/emulation/msan_random.c -o build/cross/msan/random.o
+    clang -O1 -c ref/platforms/emulation/msan_random.c -o build/cross/msan/random.o
 fi
-tools/cross/dependencies.sh "tools/emulation/$target.cmake" "build/cross/$target"
+ref/platforms/cross/dependencies.sh "ref/platforms/emulation/$target.cmake" "build/cross/$target"
 tools/checks/build.sh "$target" core_tests
 exec "$@"

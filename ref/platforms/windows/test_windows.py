@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_wine_runs_at_steady_addresses_where_it_may(tmp_path, allowed):
-    places = [tmp_path / "tools/windows", tmp_path / "bin"]
+    places = [tmp_path / "ref/platforms/windows", tmp_path / "bin"]
     for place in places:
         place.mkdir(parents=True)
     script = shutil.copy(HERE / "wine", places[0])

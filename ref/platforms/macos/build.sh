@@ -4,7 +4,7 @@
 # Python package and brings the system's headers. What is up to date is left alone. Ends with 77 after a SKIP line
 # where something cannot be had.
 set -eu
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 mkdir -p build/cross build/log
 venv=$PWD/build/cross/venv
 zig='ziglang~=0.17.1'
@@ -32,7 +32,7 @@ for architecture in x86_64 arm64; do
     zig_name=$architecture
     [ "$architecture" = x86_64 ] || zig_name=aarch64
     directory=build/macos/$zig_name
-    tools/cross/dependencies.sh ref/cmake/macos-toolchain.cmake "$directory" -DGOIPC_ZIG="$GOIPC_ZIG" \
+    ref/platforms/cross/dependencies.sh ref/cmake/macos-toolchain.cmake "$directory" -DGOIPC_ZIG="$GOIPC_ZIG" \
         -DGOIPC_MACOS_ARCHITECTURE="$zig_name" || exit $?
     log=build/log/macos-$architecture.log
     if { cmake --preset "macos-$architecture" && cmake --build "$directory/build" -j 2 -- -k 0; } >"$log" 2>&1; then

@@ -8,4 +8,4 @@ set(CMAKE_C_FLAGS_INIT "-fsanitize=memory -fsanitize-memory-track-origins -fno-o
 set(target msan)
 include(${CMAKE_CURRENT_LIST_DIR}/roots.cmake)
 # run.sh has compiled it from msan_random.c.
-set(CMAKE_C_STANDARD_LIBRARIES_INIT ${CMAKE_CURRENT_LIST_DIR}/../../build/cross/msan/random.o)
+set(CMAKE_C_STANDARD_LIBRARIES_INIT ${CMAKE_CURRENT_LIST_DIR}/../../../build/cross/msan/random.o)
