@@ -31,10 +31,11 @@
  * Threads    A session: one thread at a time, except that after CONNECTED its receiving half
  *            (input, input_commit, input_end, next_event) and its sending half (send, output,
  *            output_consume) may be used by one thread each. An endpoint: one reading thread and
- *            any number of writing threads at once; `_interrupt` from anywhere, also from a signal
- *            handler; `_close` from any thread while others are inside calls (it frees when they
- *            have returned, with GOIPC_ERROR_CLOSED unless they only look), but nothing may be
- *            called once it has returned.
+ *            any number of writing threads at once. `_stop` and `_interrupt` from any thread and
+ *            from a signal handler, also during and after `_close`. `_close` frees the endpoint
+ *            when all calls have returned, so no other call may start any more. The way to end:
+ *            call `_stop`, join the threads that use the endpoint (their calls return CLOSED),
+ *            then call `_close` once.
  * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
  *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
  *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent,
@@ -144,6 +145,7 @@ GOIPC_API const char *goipc_version(void);
     X(MESSAGE_LIMIT, 111, "2^32 - 1 messages are sealed under this key; reconnect")                \
     X(FORKED, 112, "endpoint belongs to another process; open one after fork")                     \
     X(CAPACITY, 113, "output capacity is too small")                                               \
+    X(QUEUE_FULL, 114, "queue for this peer is full")                                              \
     X(VERSION, 200, "peer speaks another protocol version")                                        \
     X(ENCRYPTION, 201, "peer's encryption setting does not match ours")                            \
     X(REPLY, 202, "peer refused the handshake with an unknown reply")                              \
@@ -738,13 +740,14 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_credentials(goipc_server *serv
                                                               goipc_client_id client,
                                                               goipc_credentials *credentials);
 
-/* LISTENING, or CONNECTED while at least one client is; CLOSED after _interrupt by _close. */
+/* LISTENING without clients, CONNECTED with at least one, CLOSED after goipc_server_stop. */
 GOIPC_API goipc_status goipc_server_status(goipc_server *server);
 /* Clients that are connected now. */
 GOIPC_API size_t goipc_server_client_count(goipc_server *server);
 /* Totals since start. */
 GOIPC_API void goipc_server_counters(goipc_server *server, goipc_counters *counters);
-/* The last failure of a call on this server, in words; OK and empty where there was none. */
+/* The last error that a call on this server returned or a client met, in words; OK and an empty
+ * text if there was none. */
 GOIPC_API void goipc_server_failure(goipc_server *server, goipc_failure *failure);
 /* errno (GetLastError() on Windows) of the last failure: goipc_server_failure in short. */
 GOIPC_API int goipc_server_system_error(goipc_server *server);
@@ -758,8 +761,13 @@ GOIPC_API intptr_t goipc_server_poll_fd(goipc_server *server);
  * that reads. */
 GOIPC_API int32_t goipc_server_poll_timeout_ms(goipc_server *server);
 
-/* Makes every call that waits on this endpoint, now and from now on, return INTERRUPTED, until
- * resume. Async-signal-safe. */
+/* Ends all work with this server, from any thread or a signal handler: calls that wait, and every
+ * later call that reads, writes, flushes or disconnects, return CLOSED. What is queued is sent by
+ * goipc_server_close, which follows once the threads that use the server have ended. NULL and a
+ * server that was closed are ignored. */
+GOIPC_API void goipc_server_stop(goipc_server *server);
+/* Makes every call that waits on this endpoint, and every read, return INTERRUPTED, now and from
+ * now on, until resume. Async-signal-safe; a server that was closed is ignored. */
 GOIPC_API void goipc_server_interrupt(goipc_server *server);
 /* Ends the interrupt. */
 GOIPC_API void goipc_server_resume(goipc_server *server);
@@ -824,7 +832,8 @@ GOIPC_API uint32_t goipc_client_send_size_max(goipc_client *client);
 GOIPC_API bool goipc_client_is_encrypted(goipc_client *client);
 /* Totals since start, over all connections. */
 GOIPC_API void goipc_client_counters(goipc_client *client, goipc_counters *counters);
-/* The last failure of a call on this client, in words; OK and empty where there was none. */
+/* The last error that a call on this client returned or a connection met, in words; OK and an empty
+ * text if there was none. */
 GOIPC_API void goipc_client_failure(goipc_client *client, goipc_failure *failure);
 /* errno (GetLastError() on Windows) of the last failure: goipc_client_failure in short. */
 GOIPC_API int goipc_client_system_error(goipc_client *client);
@@ -834,8 +843,9 @@ GOIPC_API intptr_t goipc_client_poll_fd(goipc_client *client);
 /* How many milliseconds to wait for that descriptor at most; GOIPC_FOREVER: no timer runs, 0: there
  * is something to read. */
 GOIPC_API int32_t goipc_client_poll_timeout_ms(goipc_client *client);
-/* Makes every call that waits on this endpoint, now and from now on, return INTERRUPTED, until
- * resume. Async-signal-safe. */
+/* As goipc_server_stop. */
+GOIPC_API void goipc_client_stop(goipc_client *client);
+/* As goipc_server_interrupt. */
 GOIPC_API void goipc_client_interrupt(goipc_client *client);
 /* Ends the interrupt. */
 GOIPC_API void goipc_client_resume(goipc_client *client);

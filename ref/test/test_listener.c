@@ -599,7 +599,7 @@ static int serve_in_namespace(const char *name)
     do {
         error = goipc_server_read(server, 50, &message);
         goipc_server_failure(server, &failure);
-    } while (error == GOIPC_ERROR_TIMEOUT && failure.error == GOIPC_ERROR_OK);
+    } while (error == GOIPC_ERROR_TIMEOUT && failure.error == GOIPC_ERROR_TIMEOUT);
     EXPECT(error == GOIPC_ERROR_OK || failure.error == GOIPC_ERROR_CREDENTIALS);
     goipc_server_close(server);
     return error == GOIPC_ERROR_OK ? 1 : 0;

@@ -19,7 +19,10 @@
 
 #include <stdio.h>
 
-enum { BATCH_MAX = 1024 };
+enum {
+    BATCH_MAX = 1024,
+    EVENT_COUNT_MAX = 64, /* events without a message before the poller is asked */
+};
 
 static goipc_client *client_of(goipci_endpoint *endpoint)
 {
@@ -74,7 +77,7 @@ static goipc_error wait_to_run(goipc_client *client, int64_t deadline_ms, bool c
     for (;;) {
         const int32_t left = goipci_deadline_left(deadline_ms);
 
-        if (atomic_load(&endpoint->closing)) {
+        if (goipci_endpoint_is_stopped(endpoint)) {
             error = GOIPC_ERROR_CLOSED;
             break;
         }
@@ -111,12 +114,15 @@ static void gather_messages(goipc_client *client, goipc_message *messages, size_
                             size_t *count)
 {
     goipci_connection *connection = client->connection;
+    int event_count = 0;
 
     if (client->has_stash) {
         client->has_stash = false;
         give_message(client, &client->stash, &messages[(*count)++]);
     }
-    while (*count < capacity && (*count == 0 || goipci_session_has_event(connection->session))) {
+    /* A peer that sends nothing but control frames must not keep the reader here. */
+    while (*count < capacity && (*count > 0 || event_count++ < EVENT_COUNT_MAX) &&
+           (*count == 0 || goipci_session_has_event(connection->session))) {
         int system_error;
         goipc_event event;
         goipc_error error = goipci_connection_next_event(connection, &event, &system_error);
@@ -147,6 +153,14 @@ static goipc_error gather(goipci_endpoint *endpoint, goipc_message *messages, si
     goipc_client *client = client_of(endpoint);
 
     capacity = capacity < BATCH_MAX ? capacity : BATCH_MAX;
+    if (client->reads_left == 0 && client->stage == GOIPCI_STAGE_OPEN) {
+        const goipc_error error = goipci_connect_run_once(client, 0);
+
+        if (error != GOIPC_ERROR_OK) {
+            return error;
+        }
+    }
+    client->reads_left -= client->reads_left > 0 ? 1 : 0;
     do {
         while (*count < capacity && goipci_connect_take_change(client, &messages[*count])) {
             (*count)++;
@@ -344,7 +358,8 @@ goipc_error goipc_client_write_batch(goipc_client *client, const goipc_outgoing 
     *taken = 0;
     for (size_t i = 0; i < count; i++) {
         if (messages[i].type == 0 && i == 0) {
-            return GOIPC_ERROR_TYPE_RESERVED; /* no need to connect for that */
+            /* No need to connect for that. */
+            return goipci_endpoint_note(&client->endpoint, GOIPC_ERROR_TYPE_RESERVED);
         }
     }
     error = goipci_endpoint_enter(&client->endpoint);
@@ -382,8 +397,9 @@ goipc_status goipc_client_status(goipc_client *client)
     goipc_status status;
 
     goipci_endpoint_enter_look(&client->endpoint);
-    status = atomic_load(&client->endpoint.closing) ? GOIPC_STATUS_CLOSED
-                                                    : (goipc_status)atomic_load(&client->status);
+    status = goipci_endpoint_is_stopped(&client->endpoint)
+                 ? GOIPC_STATUS_CLOSED
+                 : (goipc_status)atomic_load(&client->status);
     goipci_endpoint_exit(&client->endpoint);
     return status;
 }
@@ -454,6 +470,11 @@ int32_t goipc_client_poll_timeout_ms(goipc_client *client)
 void goipc_client_interrupt(goipc_client *client)
 {
     goipci_endpoint_interrupt(&client->endpoint);
+}
+
+void goipc_client_stop(goipc_client *client)
+{
+    goipci_endpoint_stop(client == NULL ? NULL : &client->endpoint);
 }
 
 void goipc_client_resume(goipc_client *client)

@@ -25,6 +25,7 @@ struct goipc_client {
 
     /* The loop thread's. */
     goipci_stage stage;
+    unsigned reads_left; /* until the poller is asked even though there are messages */
     goipci_retry retry;
     goipci_connection *connection; /* in HANDSHAKE and OPEN */
     goipc_error last_attempt;      /* why the last one failed, since the last success */

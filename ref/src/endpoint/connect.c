@@ -9,7 +9,8 @@
 
 enum {
     READY_COUNT = 16,
-    LEAVING_MAX = 8, /* then the oldest is cut off */
+    READ_COUNT_MAX = 64, /* reads in a row without asking the poller */
+    LEAVING_MAX = 8,     /* then the oldest is cut off */
 };
 
 /* --- status changes --------------------------------------------------------------------------- */
@@ -347,6 +348,13 @@ static goipc_error poll_once(goipc_client *client, int32_t timeout_ms)
     return error;
 }
 
+/* Whether a read stopped before it had taken all input that is there. */
+static bool has_input(const goipc_client *client)
+{
+    return client->stage == GOIPCI_STAGE_OPEN &&
+           (client->connection->readable || goipci_session_has_event(client->connection->session));
+}
+
 goipc_error goipci_connect_run_once(goipc_client *client, int32_t timeout_ms)
 {
     const size_t told = atomic_load(&client->change_count);
@@ -358,9 +366,10 @@ goipc_error goipci_connect_run_once(goipc_client *client, int32_t timeout_ms)
         report(client, GOIPC_STATUS_CONNECTING, GOIPC_ERROR_OK);
     }
     act_on_time(client);
-    if (atomic_load(&client->change_count) != told) {
+    if (atomic_load(&client->change_count) != told || has_input(client)) {
         timeout_ms = 0; /* there is something to report already */
     }
+    client->reads_left = READ_COUNT_MAX;
     timeout_ms = goipci_timeout_min(timeout_ms, goipci_deadline_left(next_deadline(client)));
     error = poll_once(client, timeout_ms);
     if (error == GOIPC_ERROR_OK && client->stage == GOIPCI_STAGE_HANDSHAKE) {

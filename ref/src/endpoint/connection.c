@@ -241,8 +241,11 @@ void goipci_connection_leave(goipci_connection *connection, goipc_error why, int
 {
     goipci_lock_take(&connection->lock);
     goipci_send_count_corked(connection);
-    if (connection->end != GOIPC_ERROR_OK) {
-        goipci_send_end(connection, connection->end);
+    /* req: ER-003: after a failure nothing more is sent, but for the reply of a handshake. */
+    if (connection->end != GOIPC_ERROR_OK ||
+        (connection->phase == GOIPCI_PHASE_OPEN && why != GOIPC_ERROR_CLOSED &&
+         why != GOIPC_ERROR_DISCONNECTED)) {
+        goipci_send_end(connection, connection->end != GOIPC_ERROR_OK ? connection->end : why);
     }
     connection->phase = GOIPCI_PHASE_FLUSHING;
     connection->end = why;

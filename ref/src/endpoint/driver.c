@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* driver.h */
 #include "endpoint/driver.h"
+#include "endpoint/registry.h"
 #include "endpoint/send.h"
+
+#include <stdio.h>
 
 enum {
     READY_COUNT = 64,
@@ -11,24 +14,41 @@ enum {
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+/* Starts `made` and registers it. On failure it is released. */
+static goipc_error start(goipci_endpoint *made, const goipci_role *role, const char *name,
+                         const void *config, const goipc_allocator *allocator,
+                         goipc_failure *failure)
+{
+    goipc_error error;
+
+    made->role_functions = role;
+    error = role->start(made, name, config, failure);
+    if (error != GOIPC_ERROR_OK) {
+        goipci_release(allocator, made, role->size);
+        return error;
+    }
+    error =
+        goipci_registry_add(made); /* last, since a signal handler may look at it from then on */
+    if (error != GOIPC_ERROR_OK) {
+        goipci_driver_close(made);
+    }
+    return error;
+}
+
 goipc_error goipci_driver_start(const goipci_role *role, const char *name, const void *config,
                                 const goipc_options *options, goipci_endpoint **endpoint)
 {
     const goipc_allocator *allocator = goipci_allocator_or_default(options->allocator);
     goipc_failure failure = {.error = GOIPC_ERROR_OK};
     goipci_endpoint *made = goipci_allocate_zeroed(allocator, role->size);
-    goipc_error error = GOIPC_ERROR_MEMORY;
+    const goipc_error error =
+        made == NULL ? GOIPC_ERROR_MEMORY : start(made, role, name, config, allocator, &failure);
 
-    *endpoint = NULL;
-    if (made != NULL) {
-        made->role_functions = role;
-        error = role->start(made, name, config, &failure);
-    }
-    if (error == GOIPC_ERROR_OK) {
-        *endpoint = made;
-    } else {
-        goipci_release(allocator, made, role->size);
-        failure.error = error;
+    *endpoint = error == GOIPC_ERROR_OK ? made : NULL;
+    failure.error = error;
+    if (error != GOIPC_ERROR_OK && failure.text[0] == '\0') {
+        snprintf(failure.text, sizeof failure.text, "cannot start \"%.100s\": %s", name,
+                 goipc_error_text(error));
     }
     if (options->failure != NULL) {
         *options->failure = failure;
@@ -79,13 +99,16 @@ goipc_error goipci_driver_read(goipci_endpoint *endpoint, int32_t timeout_ms,
     assert(messages != NULL && count != NULL);
     *count = 0;
     if (timeout_ms < GOIPC_FOREVER || capacity == 0) {
-        return GOIPC_ERROR_ARGUMENT;
+        return goipci_endpoint_note(endpoint, GOIPC_ERROR_ARGUMENT);
     }
     error = goipci_endpoint_enter_read(endpoint);
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    error = role->begin_read(endpoint, timeout_ms, &deadline_ms);
+    /* Here too, since a peer that never stops sending would leave no reason to wait. */
+    error = atomic_load(&endpoint->interrupted)
+                ? GOIPC_ERROR_INTERRUPTED
+                : role->begin_read(endpoint, timeout_ms, &deadline_ms);
     if (error == GOIPC_ERROR_OK) {
         error = read_some(endpoint, timeout_ms, deadline_ms, messages, capacity, count);
         role->end_read(endpoint);
@@ -153,7 +176,7 @@ goipc_error goipci_driver_flush(goipci_endpoint *endpoint, int32_t timeout_ms)
     goipc_error error;
 
     if (timeout_ms < GOIPC_FOREVER) {
-        return GOIPC_ERROR_ARGUMENT;
+        return goipci_endpoint_note(endpoint, GOIPC_ERROR_ARGUMENT);
     }
     error = goipci_endpoint_enter(endpoint);
     if (error != GOIPC_ERROR_OK) {
@@ -204,9 +227,14 @@ static void finish_leaving(goipci_endpoint *endpoint)
     while (leaving->first != NULL) {
         const int32_t left = goipci_deadline_left(leaving->last->deadline_ms);
 
-        if (goipci_poller_wait(endpoint->poller, left, ready, READY_COUNT, &count) !=
-                GOIPC_ERROR_OK ||
-            left == 0) {
+        const goipc_error error =
+            goipci_poller_wait(endpoint->poller, left, ready, READY_COUNT, &count);
+
+        if (error == GOIPC_ERROR_INTERRUPTED) {
+            goipci_poller_resume(endpoint->poller); /* no call is left to interrupt */
+            continue;
+        }
+        if (error != GOIPC_ERROR_OK || left == 0) {
             goipci_connection_destroy(leaving->first);
             continue;
         }
@@ -226,6 +254,7 @@ static void release(goipci_endpoint *endpoint)
     const goipci_role *role = endpoint->role_functions;
 
     role->wipe(endpoint);
+    goipci_registry_remove(endpoint, goipci_endpoint_check_process(endpoint) == GOIPC_ERROR_OK);
     goipci_endpoint_wipe(endpoint);
     goipci_release(allocator, endpoint, role->size);
 }

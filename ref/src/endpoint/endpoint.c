@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* endpoint.h */
 #include "endpoint/endpoint.h"
+#include "endpoint/registry.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -222,11 +223,24 @@ goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint)
     /* Counted first and asked second, while evict sets first and counts second: one of the two sees
      * the other. */
     atomic_fetch_add(&endpoint->inside, 1);
-    if (!atomic_load(&endpoint->closing)) {
+    if (!goipci_endpoint_is_stopped(endpoint)) {
         return GOIPC_ERROR_OK;
     }
     goipci_endpoint_exit(endpoint);
     return GOIPC_ERROR_CLOSED;
+}
+
+bool goipci_endpoint_is_stopped(const goipci_endpoint *endpoint)
+{
+    return atomic_load(&endpoint->stopped) || atomic_load(&endpoint->closing);
+}
+
+goipc_error goipci_endpoint_note(goipci_endpoint *endpoint, goipc_error error)
+{
+    if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_FORKED) {
+        atomic_store_explicit(&endpoint->last_error, (int)error, memory_order_relaxed);
+    }
+    return error;
 }
 
 void goipci_endpoint_exit(goipci_endpoint *endpoint)
@@ -244,9 +258,10 @@ void goipci_endpoint_exit(goipci_endpoint *endpoint)
 
 goipc_error goipci_endpoint_exit_wait(goipci_endpoint *endpoint, goipc_error error)
 {
-    if (error == GOIPC_ERROR_INTERRUPTED && atomic_load(&endpoint->closing)) {
+    if (error == GOIPC_ERROR_INTERRUPTED && goipci_endpoint_is_stopped(endpoint)) {
         error = GOIPC_ERROR_CLOSED;
     }
+    (void)goipci_endpoint_note(endpoint, error);
     goipci_endpoint_exit(endpoint);
     return error;
 }
@@ -264,6 +279,7 @@ goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint)
         return error;
     }
     if (atomic_exchange(&endpoint->reading, true)) {
+        (void)goipci_endpoint_note(endpoint, GOIPC_ERROR_STATE);
         goipci_endpoint_exit(endpoint);
         return GOIPC_ERROR_STATE;
     }
@@ -281,7 +297,7 @@ static bool is_permanent(goipc_error error)
 static void pause_reader(goipci_endpoint *endpoint, int32_t timeout_ms)
 {
     goipci_lock_take(&endpoint->lock);
-    if (!atomic_load(&endpoint->closing)) {
+    if (!goipci_endpoint_is_stopped(endpoint)) {
         goipci_condition_wait(&endpoint->changed, &endpoint->lock,
                               goipci_timeout_min(timeout_ms, REPEAT_PAUSE_MS));
     }
@@ -296,8 +312,13 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
             pause_reader(endpoint, timeout_ms);
         }
         endpoint->repeated = error;
-        if (atomic_load(&endpoint->closing)) {
+        if (goipci_endpoint_is_stopped(endpoint)) {
             error = GOIPC_ERROR_CLOSED;
+        }
+        /* A read that has waited in vain may have met a failure that says more. */
+        if ((error != GOIPC_ERROR_TIMEOUT && error != GOIPC_ERROR_WOULD_BLOCK) ||
+            atomic_load_explicit(&endpoint->last_error, memory_order_relaxed) == GOIPC_ERROR_OK) {
+            (void)goipci_endpoint_note(endpoint, error);
         }
     } else if (endpoint->repeated != GOIPC_ERROR_OK) {
         endpoint->repeated = GOIPC_ERROR_OK;
@@ -349,10 +370,16 @@ goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms, 
     return goipci_poller_wait(endpoint->poller, timeout_ms, ready, capacity, count);
 }
 
+static void interrupt(goipci_endpoint *endpoint)
+{
+    atomic_store(&endpoint->interrupted, true);
+    goipci_poller_interrupt(endpoint->poller);
+}
+
 void goipci_endpoint_evict(goipci_endpoint *endpoint)
 {
     atomic_store(&endpoint->closing, true);
-    goipci_endpoint_interrupt(endpoint);
+    interrupt(endpoint);
     goipci_lock_take(&endpoint->lock);
     goipci_condition_wake_all(&endpoint->changed);
     /* Whoever saw `closing` unset goes without waking us: look again after a moment. */
@@ -362,16 +389,30 @@ void goipci_endpoint_evict(goipci_endpoint *endpoint)
     goipci_lock_give(&endpoint->lock);
 }
 
+/* Both may run in a signal handler: they take no lock. */
+static void interrupt_and(goipci_endpoint *endpoint, bool stops)
+{
+    if (!goipci_registry_use(endpoint)) {
+        return; /* closed by now */
+    }
+    /* In a child after fork, what wakes the poller is the parent's, too. */
+    if (goipci_endpoint_check_process(endpoint) == GOIPC_ERROR_OK) {
+        if (stops) {
+            atomic_store(&endpoint->stopped, true);
+        }
+        interrupt(endpoint);
+    }
+    goipci_registry_done();
+}
+
 void goipci_endpoint_interrupt(goipci_endpoint *endpoint)
 {
-    if (goipci_endpoint_check_process(endpoint) != GOIPC_ERROR_OK) {
-        return; /* what wakes the poller is the parent's, too */
-    }
-    /* Perhaps in a signal handler: counted in and out by hand, because exit may take a lock. */
-    atomic_fetch_add(&endpoint->inside, 1);
-    atomic_store(&endpoint->interrupted, true);
-    goipci_poller_interrupt(endpoint->poller);
-    atomic_fetch_sub(&endpoint->inside, 1);
+    interrupt_and(endpoint, false);
+}
+
+void goipci_endpoint_stop(goipci_endpoint *endpoint)
+{
+    interrupt_and(endpoint, true);
 }
 
 static void end_interrupt(goipci_endpoint *endpoint)
@@ -379,7 +420,7 @@ static void end_interrupt(goipci_endpoint *endpoint)
     atomic_store(&endpoint->interrupted, false);
     goipci_poller_resume(endpoint->poller);
     /* An interrupt that came in between has set the flag again, or both; closing likewise. */
-    if (atomic_load(&endpoint->interrupted) || atomic_load(&endpoint->closing)) {
+    if (atomic_load(&endpoint->interrupted) || goipci_endpoint_is_stopped(endpoint)) {
         goipci_poller_interrupt(endpoint->poller);
     }
 }

@@ -58,10 +58,12 @@ typedef struct goipci_endpoint {
 
     goipci_lock lock;
     goipci_condition changed;
-    goipc_failure failure;
+    goipc_failure failure; /* the last one that was put into words */
     goipci_list queued;
+    atomic_int last_error; /* of a call, or failure.error */
 
-    atomic_uint inside; /* threads in calls */
+    atomic_uint inside;  /* threads in calls */
+    atomic_bool stopped; /* by _stop: every call ends with CLOSED */
     atomic_bool closing;
     atomic_bool reading;
     atomic_bool interrupted;
@@ -111,6 +113,12 @@ GOIPC_MUST_USE goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32
 /* Whether this is the process that made the endpoint. Errors: FORKED. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint);
 
+/* Whether calls end with CLOSED from now on. */
+bool goipci_endpoint_is_stopped(const goipci_endpoint *endpoint);
+/* Remembers with what a call ends, for goipci_endpoint_get_failure. Returns `error`. */
+goipc_error goipci_endpoint_note(goipci_endpoint *endpoint, goipc_error error);
+
+void goipci_endpoint_stop(goipci_endpoint *endpoint);
 void goipci_endpoint_interrupt(goipci_endpoint *endpoint);
 void goipci_endpoint_resume(goipci_endpoint *endpoint);
 void goipci_endpoint_cork(goipci_endpoint *endpoint);

@@ -38,17 +38,60 @@ goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level leve
     va_end(arguments);
     goipci_lock_take(&endpoint->lock);
     endpoint->failure = failure;
+    (void)goipci_endpoint_note(endpoint, error);
     goipci_lock_give(&endpoint->lock);
     log_text(endpoint, level, failure.text);
     return error;
 }
 
+/* What a program or a person can do about errors of calls that say no more. */
+static const char *remedy_of(goipc_error error)
+{
+    switch ((int)error) {
+    case GOIPC_ERROR_TIMEOUT:
+        return "; wait longer, or see whether the peer works";
+    case GOIPC_ERROR_WOULD_BLOCK:
+        return "; call again when the descriptor is ready, or with a timeout";
+    case GOIPC_ERROR_QUEUE_FULL:
+        return "; the client does not read: send less, disconnect it, or raise queue_size_max";
+    case GOIPC_ERROR_NOT_CONNECTED:
+        return "; wait for its CONNECTED status";
+    case GOIPC_ERROR_MESSAGE_SIZE:
+        return "; send less at once, or raise message_size_max of both sides";
+    case GOIPC_ERROR_STATE:
+        return "; another thread is reading: read in one thread at a time";
+    case GOIPC_ERROR_DISCONNECTED:
+        return "; see whether the peer still runs";
+    default:
+        return "";
+    }
+}
+
+/* The last failure in words belongs to it when a call has waited for a connection in vain. */
+static void describe_call(const goipci_endpoint *endpoint, goipc_error error,
+                          goipc_failure *failure)
+{
+    const goipc_failure last = *failure;
+    const bool explains = error == GOIPC_ERROR_TIMEOUT && last.error != GOIPC_ERROR_OK;
+
+    *failure = (goipc_failure){.error = error, .system_error = explains ? last.system_error : 0};
+    snprintf(failure->text, sizeof failure->text, "%.120s: %s%s%.300s", endpoint->address.text,
+             goipc_error_text(error), explains ? "; before that: " : remedy_of(error),
+             explains ? last.text : "");
+}
+
 void goipci_endpoint_get_failure(goipci_endpoint *endpoint, goipc_failure *failure)
 {
+    goipc_error last;
+
     goipci_endpoint_enter_look(endpoint);
     goipci_lock_take(&endpoint->lock);
     *failure = endpoint->failure;
+    last = (goipc_error)atomic_load_explicit(&endpoint->last_error, memory_order_relaxed);
     goipci_lock_give(&endpoint->lock);
+    if (last != failure->error) {
+        describe_call(endpoint, last, failure);
+    }
     goipci_endpoint_exit(endpoint);
 }
 

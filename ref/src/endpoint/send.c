@@ -209,7 +209,7 @@ static goipc_error wait_for_room(goipci_connection *connection, int64_t deadline
     error = goipci_stream_wait(connection->stream, connection->endpoint->poller, GOIPCI_WRITABLE,
                                goipci_timeout_min(left, WAIT_SLICE_MS));
     goipci_lock_take(&connection->lock);
-    if (error == GOIPC_ERROR_INTERRUPTED && atomic_load(&connection->endpoint->closing)) {
+    if (error == GOIPC_ERROR_INTERRUPTED && goipci_endpoint_is_stopped(connection->endpoint)) {
         return GOIPC_ERROR_CLOSED;
     }
     return error == GOIPC_ERROR_TIMEOUT ? GOIPC_ERROR_OK : error;

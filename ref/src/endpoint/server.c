@@ -394,6 +394,7 @@ goipc_error goipc_server_disconnect(goipc_server *server, goipc_client_id client
         goipci_connection_request_leave(connection);
         goipci_connection_drop(connection);
     }
+    (void)goipci_endpoint_note(&server->endpoint, error);
     goipci_endpoint_exit(&server->endpoint);
     return error;
 }
@@ -402,6 +403,7 @@ goipc_error goipc_server_credentials(goipc_server *server, goipc_client_id clien
                                      goipc_credentials *credentials)
 {
     const goipci_connection *connection;
+    goipc_error error;
     bool found;
 
     assert(server != NULL && credentials != NULL);
@@ -413,8 +415,10 @@ goipc_error goipc_server_credentials(goipc_server *server, goipc_client_id clien
     }
     goipci_lock_give(&server->endpoint.lock);
     found = connection != NULL;
+    error =
+        goipci_endpoint_note(&server->endpoint, found ? GOIPC_ERROR_OK : GOIPC_ERROR_NOT_CONNECTED);
     goipci_endpoint_exit(&server->endpoint);
-    return found ? GOIPC_ERROR_OK : GOIPC_ERROR_NOT_CONNECTED;
+    return error;
 }
 
 goipc_status goipc_server_status(goipc_server *server)
@@ -424,7 +428,7 @@ goipc_status goipc_server_status(goipc_server *server)
     goipci_endpoint_enter_look(&server->endpoint);
     status =
         atomic_load(&server->client_count) > 0 ? GOIPC_STATUS_CONNECTED : GOIPC_STATUS_LISTENING;
-    status = atomic_load(&server->endpoint.closing) ? GOIPC_STATUS_CLOSED : status;
+    status = goipci_endpoint_is_stopped(&server->endpoint) ? GOIPC_STATUS_CLOSED : status;
     goipci_endpoint_exit(&server->endpoint);
     return status;
 }
@@ -478,6 +482,11 @@ int32_t goipc_server_poll_timeout_ms(goipc_server *server)
 void goipc_server_interrupt(goipc_server *server)
 {
     goipci_endpoint_interrupt(&server->endpoint);
+}
+
+void goipc_server_stop(goipc_server *server)
+{
+    goipci_endpoint_stop(server == NULL ? NULL : &server->endpoint);
 }
 
 void goipc_server_resume(goipc_server *server)

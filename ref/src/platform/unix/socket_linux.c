@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -103,11 +104,12 @@ bool goipci_socket_peer(int socket, goipc_credentials *credentials)
     return true;
 }
 
-/* Three numbers of a file in /proc; how many there are. */
+/* Up to three numbers of a file in /proc; how many there are. */
 static int read_numbers(const char *path, unsigned long numbers[3])
 {
     const int descriptor = goipci_descriptor_above_stdio(open(path, O_RDONLY | O_CLOEXEC));
     char text[128];
+    char *at = text;
     ssize_t size;
 
     if (descriptor < 0) {
@@ -116,7 +118,17 @@ static int read_numbers(const char *path, unsigned long numbers[3])
     size = read(descriptor, text, sizeof text - 1);
     close(descriptor);
     text[size < 0 ? 0 : size] = '\0';
-    return sscanf(text, "%lu %lu %lu", &numbers[0], &numbers[1], &numbers[2]);
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        const unsigned long number = strtoul(at, &end, 10);
+
+        if (end == at) {
+            return i;
+        }
+        numbers[i] = number;
+        at = end;
+    }
+    return 3;
 }
 
 bool goipci_user_is_known(int64_t user)
