@@ -56,7 +56,10 @@ CLIENTS_MAX = 64
 NOT_BUILT_IN = 2  # how the adapter ends without the crypto back end that it is asked for
 FORKS = {"joe-at-startupmedia/golang-ipc": ("-modfile=joe-at-startupmedia.mod", "-tags=joe")}
 # The packages of ports/: name, the program that their adapter needs, and the library that does their cryptography.
-PORTS = {"python": ((sys.executable, "-B", "conformance/adapters/python/adapter.py"), "cryptography")}
+PORTS = {
+    "python": ((sys.executable, "-B", "conformance/adapters/python/adapter.py"), "cryptography"),
+    "node": (("node", "ports/node/conformance/adapter.js"), "node:crypto"),
+}
 SETTINGS = {"on": "required", "off": "off", "optional": "optional"}
 OS = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
 

@@ -13,7 +13,7 @@ const { version } = require('../package.json');
 const client = require('../src/client');
 const codec = require('../src/codec');
 const crypto = require('../src/crypto');
-const { ClosedError, GoipcError, OtherError } = require('../src/errors');
+const { ClosedError, EncryptionError, GoipcError, OtherError, VersionError } = require('../src/errors');
 const { Server } = require('../src/server');
 
 const ROLES = ['server', 'client', 'codec'];
@@ -87,9 +87,10 @@ let server = null;
 let cancel = new AbortController(); // of the client
 let echo = false;
 let seed = {};
+let refusals = 0; // handshakes in which a client of our server refused
 
 function say(message) {
-  process.stdout.write(`${JSON.stringify(message)}\n`); // to a pipe: written when this returns
+  fs.writeSync(1, `${JSON.stringify(message)}\n`); // written when this returns, on Windows, too
 }
 
 function errorOf(error) {
@@ -180,11 +181,12 @@ const COMMANDS = {
     server.on('clientError', (error, connection) => {
       if (connection !== null) return;
       const conn = (lastNumber += 1);
+      if (error instanceof VersionError || error instanceof EncryptionError) refusals += 1;
       say({ ev: 'error', conn, ...errorOf(error) });
       say({ ev: 'state', state: 'failed', conn });
     });
     await server.listen(request.endpoint.name ?? '');
-    return { endpoint: { transport: 'unix', path: server.path } };
+    return { endpoint: { transport: process.platform === 'win32' ? 'pipe' : 'unix', path: server.path } };
   },
 
   async connect(request) {
@@ -273,8 +275,10 @@ const COMMANDS = {
   },
 
   stats() {
-    const threads = fs.readdirSync('/proc/self/task').length;
-    return { rss: process.memoryUsage.rss(), fds: fs.readdirSync('/proc/self/fd').length, threads };
+    const rss = process.memoryUsage.rss();
+    if (process.platform !== 'linux') return { rss, refusals };
+    const count = (what) => fs.readdirSync(`/proc/self/${what}`).length;
+    return { rss, fds: count('fd'), threads: count('task'), refusals };
   },
 };
 

@@ -14,7 +14,8 @@ const SEALED_OVERHEAD = 32;
 
 const COPY_SIZE_MAX = 16384; // bytes of data from which a frame is written in parts, not copied together
 const EMPTY = Buffer.alloc(0);
-const PART_SIZE_FIRST = 65536; // bytes: the first memory for a body of which only a part is here
+const PART_SIZE_FIRST = 262144; // bytes: the first memory for a body of which only a part is here
+const GROWTH = 4; // of that memory, when it is full
 
 function u32(number) {
   const bytes = Buffer.allocUnsafe(4);
@@ -125,7 +126,7 @@ class Input {
   // LM-015: the memory grows with the bytes that arrive; the length alone reserves next to nothing.
   #reserve(needed, size) {
     if (needed <= this.#part.length) return;
-    const more = Math.min(size, Math.max(needed, 2 * this.#part.length, PART_SIZE_FIRST));
+    const more = Math.min(size, Math.max(needed, GROWTH * this.#part.length, PART_SIZE_FIRST));
     const grown = Buffer.allocUnsafe(more);
     this.#part.copy(grown, 0, 0, this.#have);
     this.#part = grown;

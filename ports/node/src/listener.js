@@ -10,6 +10,7 @@ const { PATH_SIZE_MAX, WINDOWS } = require('./path');
 
 const BACKLOG = 128;
 const TRIES = 3;
+const ALIVE = 'another server listens there. Stop it, or choose another name';
 
 /**
  * Listens at `path` and returns the net.Server, whose `close` event comes after the path is given back.
@@ -18,7 +19,7 @@ const TRIES = 3;
 async function listen(path, mode, onSocket, isAlive) {
   const server = net.createServer({ allowHalfOpen: true }, onSocket);
   try {
-    if (WINDOWS) await bind(server, path);
+    if (WINDOWS) await bindPipe(server, path, isAlive);
     else server.released = await publish(server, path, mode, isAlive);
     return server;
   } catch (error) {
@@ -43,6 +44,12 @@ function bind(server, path) {
       resolve();
     });
   });
+}
+
+// EP-020. On Windows bind() sees a pipe that exists; Wine does not know FILE_FLAG_FIRST_PIPE_INSTANCE.
+async function bindPipe(server, path, isAlive) {
+  if (await isAlive(path)) throw inUse(path, ALIVE);
+  await bind(server, path);
 }
 
 // EP-016: the socket is made in a directory that only this user may enter, gets its mode there, and is
@@ -88,7 +95,7 @@ async function removeStale(path, aside, isAlive) {
   const there = await fs.lstat(path, { bigint: true }).catch(gone);
   if (there === null) return;
   if (!there.isSocket()) throw inUse(path, 'something other than a socket stands there. Remove it');
-  if (await isAlive(path)) throw inUse(path, 'another server listens there. Stop it, or choose another name');
+  if (await isAlive(path)) throw inUse(path, ALIVE);
   if (Number(there.uid) !== process.geteuid()) {
     throw new EndpointError('permission', `${path}: a socket of user ${there.uid} stands there. Remove it, or use another directory.`);
   }
@@ -124,7 +131,7 @@ function inUse(path, why) {
 }
 
 function systemError(path, error) {
-  if (error.code === 'EADDRINUSE') return inUse(path, 'another server listens there. Stop it, or choose another name');
+  if (error.code === 'EADDRINUSE') return inUse(path, ALIVE);
   const denied = ['EACCES', 'EPERM', 'EROFS'].includes(error.code);
   const remedy =
     {
