@@ -33,7 +33,7 @@ ctest(valgrind valgrind EXPECT "memcheck finds nothing in any C test" NEEDS valg
 ctest(soak release EXPECT "100,000 hostile connections, 10,000 reconnects and 1,000 kills of each side are survived"
     BUILDS release ALONE TIMEOUT 3600 CTEST -C soak -L soak)
 check(ref.coverage EXPECT "every branch of the layers without an operating system is taken by a test" COST 120
-    TIMEOUT 900 COMMAND ${python} ref/test/coverage.py)
+    TIMEOUT 900 COUNTS exit COMMAND ref/test/coverage.sh)
 check(constant_time EXPECT "no branch and no address depends on a secret" NEEDS valgrind BUILDS release COUNTS exit
     COMMAND build/release/ref/test/test_constant_time ref/test/constant_time.supp)
 check(fuzz.long EXPECT "no fuzz target finds anything in ten minutes" NEEDS clang BUILDS sanitize LOCKS fuzz ALONE
