@@ -605,7 +605,7 @@ static void test_reader_thread_may_end(void)
 static void check_credentials(goipci_stream *stream, goipc_peers peers)
 {
     const goipc_options options = {.peers = peers};
-    goipc_credentials credentials = {0, 0, 0};
+    goipc_credentials credentials = {0};
 
     EXPECT(goipci_stream_check_peer(stream, &options, peers, &credentials) == GOIPC_ERROR_OK);
     EXPECT(credentials.user == -1 && credentials.group == -1);
