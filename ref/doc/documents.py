@@ -6,6 +6,7 @@
 - The same two are the EXAMPLES of goipc(3), and what EXAMPLES of goipc(1) shows runs and says what it is to say.
 - With --results, the table of results is what the last complete runs gave (--update brings it up to date), and what
   the table of platforms says of Windows is what the last run under Wine found.
+- The number of lines of the core in the README is that of ref/src/core.
 - Every `./dev COMMAND` that a document names exists; every folder in the table exists.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+import storeys  # noqa: E402
 from tally import Tally, relative  # noqa: E402
 
 PROGRAMS = {"echo_server.c": ROOT / "ref/example/echo_server.c", "echo_client.c": ROOT / "ref/example/echo_client.c"}
@@ -44,6 +46,7 @@ EXAMPLES = re.compile(r"(?<=^\.SH EXAMPLES\n)(.*?)(?=^\.SH )", re.DOTALL | re.MU
 LITERAL = re.compile(r"^\.nf\n(.*?)^\.fi$", re.DOTALL | re.MULTILINE)
 RESULTS = re.compile(r"(<!-- results -->)\n(.*?)(<!-- end of results -->)", re.DOTALL)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CORE_LINES = re.compile(r"(?<=^## The minimal reference: )[\d,]+(?= lines$)", re.MULTILINE)
 COMMAND = re.compile(r"\./dev ([a-z][\w-]*)")
 
 
@@ -92,6 +95,11 @@ def check_commands(tally: Tally) -> None:
         named = set(COMMAND.findall(path.read_text(encoding="utf-8")))
         unknown = sorted(named - known)
         tally.check(not unknown, f"commands in {relative(path)}", f"unknown: {', '.join(unknown)}")
+
+
+def check_core_lines(text: str, tally: Tally) -> None:
+    lines = f"{storeys.core_lines(storeys.read_files()):,}"
+    tally.check(CORE_LINES.findall(text) == [lines], "lines of the core", f"{lines} now (documents.py --update)")
 
 
 def check_folders(text: str, tally: Tally) -> None:
@@ -253,6 +261,7 @@ def update() -> None:
         return f"```c\n{without_licence(next(sources).read_text(encoding='utf-8'))}\n```"
 
     text = BLOCK.sub(fill, readme.read_text(encoding="utf-8"))
+    text = CORE_LINES.sub(f"{storeys.core_lines(storeys.read_files()):,}", text)
     found = results()
     if found is not None:
         text = RESULTS.sub(lambda match: f"{match.group(1)}\n\n{found}\n\n{match.group(3)}", text)
@@ -279,6 +288,7 @@ def main() -> int:
         check_run(where, sources, tally)
     check_commands_of_page(tally)
     check_commands(tally)
+    check_core_lines(text, tally)
     check_folders(text, tally)
     return tally.finish()
 

@@ -26,6 +26,8 @@ consume() { # DIRECTORY with built consumers
         LD_LIBRARY_PATH=${libraries:-} "$1/$program" "$name" || fail "$1/$program ended with $?"
         checks=$((checks + 1))
     done
+    "$1/consumer_core" || fail "$1/consumer_core ended with $?"
+    checks=$((checks + 1))
 }
 
 for kind in OFF ON; do

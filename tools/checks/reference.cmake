@@ -13,6 +13,8 @@ check(ref.api SETS quick EXPECT "the header describes every function, parameter,
     COMMAND ${python} ref/doc/api.py --check)
 check(ref.storeys SETS quick EXPECT "includes and calls point from platform to endpoint to core" BUILDS release
     COMMAND ${python} tools/storeys.py)
+check(ref.size SETS quick EXPECT "the core is as large as ref/doc/size.md says" BUILDS release
+    COMMAND ${python} ref/doc/size.py --check)
 check(ref.nist SETS quick EXPECT "every back end gives the answers of NIST's vectors" BUILDS release
     COMMAND ${python} ref/test/nist.py)
 check(bench.guard SETS quick EXPECT "a message costs no more instructions, system calls and allocations than recorded"
