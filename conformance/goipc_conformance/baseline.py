@@ -4,15 +4,18 @@
 import collections
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable
 
+import tomlkit
+from tomlkit.items import Comment, Item, Table, Whitespace
+
 from .engine import Result
-from .expectations import Entry, Expectations, Race
+from .expectations import Entry, Expectations
 from .outcome import Verdict
 from .selection import matcher
 
 UNEXPLAINED = "recorded, not explained yet"
+FIELDS = ("case", "role", "outcome", "reason", "bug", "since", "rate", "until")
 DEVIATING = (Verdict.FAIL, Verdict.CRASH, Verdict.HANG, Verdict.XFAIL, Verdict.XDIFF, Verdict.FLAKY)
 
 
@@ -92,27 +95,55 @@ def _entry(pattern: str, role: str, result: Result, earlier: Expectations | None
     return Entry(case=pattern, role=role, outcome=(result.outcome,), reason=UNEXPLAINED)
 
 
-def render(entries: Iterable[Entry], implementation: dict[str, str], header: str, races: Iterable[Race] = ()) -> str:
-    lines = [f"# {line}" for line in header.splitlines()] + ["", "[implementation]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in implementation.items()]
-    for race in races:
-        lines += ["", "[[race]]", f"case = {json.dumps(race.case)}"]
-        if race.role:
-            lines.append(f"role = {json.dumps(race.role)}")
-        lines.append(f"outcome = {json.dumps(list(race.words))}")
-        lines.append(f"reason = {json.dumps(race.reason, ensure_ascii=False)}")
-        lines.append(f"rate = {json.dumps(race.rate)}")
-        if race.bug:
-            lines.append(f"bug = {json.dumps(race.bug)}")
-    for entry in sorted(entries, key=lambda e: (e.case, e.role or "")):
-        lines += ["", "[[entry]]", f"case = {json.dumps(entry.case)}"]
-        if entry.role:
-            lines.append(f"role = {json.dumps(entry.role)}")
-        lines.append(f"outcome = {json.dumps(list(entry.outcome))}")
-        lines.append(f"reason = {json.dumps(entry.reason, ensure_ascii=False)}")
-        for name in ("bug", "since", "rate"):
-            if getattr(entry, name):
-                lines.append(f"{name} = {json.dumps(getattr(entry, name))}")
-        if entry.until:
-            lines.append(f"until = {entry.until.isoformat()}")
-    return "\n".join(lines) + "\n"
+def render(entries: Iterable[Entry], implementation: dict[str, str], header: str, earlier: str = "") -> str:
+    """The text of the file: the earlier text with its order and its comments, brought up to date. New entries come
+    last."""
+    document = tomlkit.parse(earlier or "".join(f"# {line}\n" for line in header.splitlines()) + "\n")
+    document.setdefault("implementation", tomlkit.table()).update(implementation)
+    new = {(entry.case, entry.role): entry for entry in sorted(entries, key=lambda e: (e.case, e.role or ""))}
+    above = document["race"][-1] if document.get("race") else document["implementation"]
+    # What stands between two entries belongs to the file, not to the entry above it, and stays when that one goes.
+    tails = [(above, _cut_tail(above))]
+    if "entry" not in document:
+        document["entry"] = tomlkit.aot()
+    written = document["entry"]
+    for table in list(written):
+        entry, tail = new.pop((table.get("case"), table.get("role")), None), _cut_tail(table)
+        if entry is None:
+            written.remove(table)
+            tails[-1][1].extend(tail)
+        else:
+            _update(table, entry)
+            tails.append((table, tail))
+    for entry in new.values():
+        table = tomlkit.table()
+        _update(table, entry)
+        if earlier:  # new lists of tables are spaced by the library
+            tails[-1][1].append(tomlkit.nl())
+        tails.append((table, []))
+        written.append(table)
+    for table, tail in tails:
+        for item in tail:
+            table.add(item)
+    if not written:
+        document.remove("entry")
+    return tomlkit.dumps(document)
+
+
+def _cut_tail(table: Table) -> list[Item]:
+    """Takes comments and blank lines off the end of a table."""
+    tail: list[Item] = []
+    while table.value.body and isinstance(table.value.body[-1][1], Comment | Whitespace):
+        tail.insert(0, table.value.body.pop()[1])
+    return tail
+
+
+def _update(table: Table, entry: Entry) -> None:
+    """A value that stays keeps its form and its comment."""
+    fields = {field: getattr(entry, field) for field in FIELDS if getattr(entry, field)}
+    fields["outcome"] = list(entry.outcome)
+    for field in [field for field in table if field not in fields]:
+        table.remove(field)
+    for field, value in fields.items():
+        if table.get(field) != value:
+            table[field] = value

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(
             f"goipc-conformance: the Python package {error.name!r} is missing; "
-            "install cryptography, jinja2, jsonschema and rich, or the whole suite with pipx",
+            "install cryptography, jinja2, jsonschema, rich and tomlkit, or the whole suite with pipx",
             file=sys.stderr,
         )
         return EXIT_HARNESS

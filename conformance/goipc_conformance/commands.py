@@ -250,8 +250,8 @@ def baseline_command(options: argparse.Namespace) -> int:
         "Each entry pins an outcome; a reason is required."
     )
     implementation = {key: run.identity[key] for key in ("name", "version")}
-    races = earlier.races if earlier else []
-    path.write_text(baseline.render(entries, implementation, header, races), encoding="utf-8")
+    text_before = path.read_text(encoding="utf-8") if earlier else ""
+    path.write_text(baseline.render(entries, implementation, header, text_before), encoding="utf-8")
     open_reasons = sum(1 for entry in entries if entry.reason == baseline.UNEXPLAINED)
     errors = [result for result in run.results if result.verdict.value == "ERROR"]
     print(f"{len(entries)} entries written to {path}, {open_reasons} of them without a reason yet")

@@ -158,16 +158,16 @@ def summarise(rows: list[tuple[str, Run]], skipped: list[str], out: Path) -> int
     for name, run in rows:
         for line in text.brief_lines(run):
             print(f"{name}: {line}")
-    print(f"{'implementation':20} {'passed':>6} {'known':>6} {'failed':>6} {'skipped':>7} {'seconds':>7}")
+    print(f"{'implementation':22} {'passed':>6} {'known':>6} {'failed':>6} {'skipped':>7} {'seconds':>7}")
     for name, run in rows:
         for key, value in run.totals.items():
             totals[key] += value
         code = code or run.exit_code
         if run.fault:
-            print(f"{name:20} could not be asked: {run.fault}")
+            print(f"{name:22} could not be asked: {run.fault}")
             continue
         figures = " ".join(f"{run.figures[key]:{6 + (key == 'skipped')}}" for key in run.figures)
-        print(f"{name:20} {figures} {run.duration:7.1f}")
+        print(f"{name:22} {figures} {run.duration:7.1f}")
     print(f"reports are in {out}, pages in {out / 'report'}; known: as recorded in conformance/expectations")
     for line in skipped:
         print(line)

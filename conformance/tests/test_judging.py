@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Outcomes, selection, placeholders and expectations, without any implementation."""
 
+import dataclasses
 import datetime
 from types import SimpleNamespace
 
@@ -241,6 +242,72 @@ def test_a_written_record_says_what_was_seen_and_keeps_reasons(tmp_path):
     path.write_text(path.read_text(encoding="utf-8").replace(baseline.UNEXPLAINED, "known"), encoding="utf-8")
     again = baseline.entries_for(results, expectations.parse(path))
     assert {entry.reason for entry in again} == {"known"} and len(again) == len(first.entries)
+
+
+WRITTEN = """\
+# By hand.
+
+[implementation] # which one
+name = "x"
+version = "1"
+
+# Keys.
+[[entry]]
+case = "key.prefix" # the oldest
+role = "server"
+outcome = ["crashed"]
+reason = "dies"
+
+# Frames.
+[[entry]]
+case = "key.zero-point"
+role = "server"
+outcome = ['crashed']
+reason = "dies, too"
+# The end.
+"""
+
+
+def test_writing_a_record_anew_keeps_what_a_person_wrote():
+    from goipc_conformance import baseline
+
+    def entry(case, *outcome, **more):
+        return expectations.Entry(case, outcome, "dies, too", role="server", **more)
+
+    x = {"name": "x", "version": "1"}
+    zero = entry("key.zero-point", "crashed")
+    same = [dataclasses.replace(entry("key.prefix", "crashed"), reason="dies"), zero]
+    assert baseline.render(same, x, "", WRITTEN) == WRITTEN
+    gone = WRITTEN[: WRITTEN.index("[[entry]]")] + WRITTEN[WRITTEN.index("\n# Frames.") :]
+    assert baseline.render([zero], x, "", WRITTEN) == gone
+    changed = baseline.render(
+        [dataclasses.replace(zero, outcome=("closed",), bug="7")], {**x, "version": "2"}, "", gone
+    )
+    assert changed == gone.replace("['crashed']", '["closed"]').replace('"1"', '"2"').replace(
+        '"dies, too"\n', '"dies, too"\nbug = "7"\n'
+    )
+    more = baseline.render([zero, entry("hs.complete", "closed", "altered", rate="often")], x, "", gone)
+    assert (
+        more
+        == gone
+        + """
+[[entry]]
+case = "hs.complete"
+role = "server"
+outcome = ["closed", "altered"]
+reason = "dies, too"
+rate = "often"
+"""
+    )
+
+
+def test_every_record_is_kept_as_it_is():
+    from conftest import SUITE
+    from goipc_conformance import baseline
+
+    for path in (SUITE / "expectations").glob("*.toml"):
+        record, text = expectations.parse(path), path.read_text(encoding="utf-8")
+        assert baseline.render(record.entries, record.implementation, "", text) == text
 
 
 @pytest.mark.parametrize(
