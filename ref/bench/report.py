@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import re
@@ -81,7 +80,6 @@ def show_targets(judged: list[Target], console: Console) -> None:
 
 # --- the picture ----------------------------------------------------------------------------------
 
-PLOT_WIDTH, PLOT_HEIGHT, PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, PLOT_BOTTOM = 900, 520, 70, 190, 20, 50
 PLOTTED = (
     "socket",
     "socket epoll",
@@ -97,82 +95,46 @@ PLOTTED = (
     "zeromq",
     "nng",
 )
-COLOURS = (
-    "#1f77b4",
-    "#d62728",
-    "#2ca02c",
-    "#ff7f0e",
-    "#9467bd",
-    "#8c564b",
-    "#e377c2",
-    "#17becf",
-    "#7f7f7f",
-    "#bcbd22",
-    "#000080",
-    "#800000",
-    "#006400",
-)
-
-
-def decades(values: list[float]) -> tuple[int, int]:
-    """The powers of ten around all values."""
-    return math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+# Names that would be written over each other are moved apart by this much, as a factor.
+LABEL_DISTANCE = 1.5
 
 
 def plot(rows: list[dict], path: Path) -> None:
-    """Rate over message size, one line per contestant: the picture in the documentation."""
+    """Rate over message size, a line per contestant with its name at its end: the picture in the documentation."""
+    # Not before it is needed: it takes a second to load.
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as pyplot
+
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if row["workload"] == "oneway" and row["contestant"] in PLOTTED:
             lines.setdefault(row["contestant"], []).append((row["size"], row["messages_per_s"]))
-    every = [point for points in lines.values() for point in points]
-    if not every:
+    if not lines:
         raise ValueError("no one-way workload was measured: nothing to plot")
-    (x_low, x_high), (y_low, y_high) = decades([x for x, _ in every]), decades([y for _, y in every])
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        width, height = PLOT_WIDTH - PLOT_LEFT - PLOT_RIGHT, PLOT_HEIGHT - PLOT_TOP - PLOT_BOTTOM
-        return (
-            PLOT_LEFT + (math.log10(x) - x_low) / max(1, x_high - x_low) * width,
-            PLOT_TOP + (y_high - math.log10(y)) / max(1, y_high - y_low) * height,
-        )
-
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        "<title>Messages per second over message size, one way</title>",
-        '<rect width="100%" height="100%" fill="#fff"/>',
-    ]
-    for power in range(x_low, x_high + 1):
-        (x, bottom), (_, top) = at(10.0**power, 10.0**y_low), at(10.0**power, 10.0**y_high)
-        out.append(
-            f'<path d="M{x:.1f} {bottom:.1f}V{top:.1f}" stroke="#ddd"/>'
-            f'<text x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{10**power:,}</text>'
-        )
-    for power in range(y_low, y_high + 1):
-        (left, y), (right, _) = at(10.0**x_low, 10.0**power), at(10.0**x_high, 10.0**power)
-        out.append(
-            f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="#ddd"/>'
-            f'<text x="{left - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{rate_text(10.0**power)}</text>'
-        )
-    for index, (name, points) in enumerate(lines.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        dashed = ' stroke-dasharray="6 4"' if name.startswith("socket") else ""
-        course = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in sorted(points)))
-        legend_x, legend_y = PLOT_WIDTH - PLOT_RIGHT + 14, PLOT_TOP + 12 + 20 * index
-        out.append(
-            f'<polyline points="{course}" fill="none" stroke="{colour}" stroke-width="2"{dashed}/>'
-            f'<path d="M{legend_x} {legend_y}h24" stroke="{colour}" stroke-width="2"{dashed}/>'
-            f'<text x="{legend_x + 30}" y="{legend_y + 4}">{name}</text>'
-        )
-    middle = (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2
-    out.append(
-        f'<text x="{middle}" y="{PLOT_HEIGHT - 12}" text-anchor="middle">bytes of data in a message</text>'
-        f'<text transform="translate(16 {PLOT_HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
-        "messages per second, one way</text></svg>"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(out) + "\n", encoding="utf-8")
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "goipc", "font.family": "sans-serif"}):
+        figure_, axes = pyplot.subplots(figsize=(9.5, 5.5), layout="constrained")
+        colours = pyplot.get_cmap("tab20").colors
+        height = 0.0
+        for index, (name, points) in enumerate(sorted(lines.items(), key=lambda item: max(item[1])[1])):
+            xs, ys = zip(*sorted(points), strict=True)
+            style = "--" if name.startswith("socket") else "-"
+            axes.loglog(xs, ys, style, color=colours[index % len(colours)], linewidth=2)
+            height = max(ys[-1], height * LABEL_DISTANCE)
+            axes.annotate(
+                name, (xs[-1], ys[-1]), (xs[-1] * 1.8, height), color=colours[index % len(colours)],
+                verticalalignment="center", arrowprops={"arrowstyle": "-", "color": "#bbb", "linewidth": 0.8},
+            )  # fmt: skip
+        axes.set(xlabel="bytes of data in a message", ylabel="messages per second, one way")
+        axes.grid(color="#ddd")
+        axes.spines[["top", "right"]].set_visible(False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        title = "Messages per second over message size, one way"
+        figure_.savefig(path, format="svg", metadata={"Date": None, "Title": title})
+        pyplot.close(figure_)
+    # White space at ends of lines is matplotlib's.
+    path.write_text(re.sub(r"[ \t]+$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")
 
 
 # --- the document ---------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ def test_a_plot_names_every_contestant(tmp_path) -> None:
     picture = tmp_path / "plot.svg"
     report.plot(rows, picture)
     text = picture.read_text(encoding="utf-8")
-    assert text.startswith("<svg")
+    assert "<svg" in text
     assert ">goipc<" in text and ">socket<" in text
 
 
