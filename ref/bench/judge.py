@@ -216,5 +216,6 @@ def targets(figures: Figures, grown: list[dict]) -> list[Target]:
             True,
         ),
         *port_targets(f, "python", 0.5),
+        *port_targets(f, "node", 1),
         *(Target(f"growth, exponent: {one['text']}", one["at_most"], one["exponent"], True) for one in grown),
     ]

@@ -117,6 +117,8 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
         Contestant("python", of("python"), limit="socket"),
         Contestant("python blocking", of("python"), "blocking", limit="socket"),
         Contestant("python encrypted", of("python"), encrypted=True, limit="socket sealed", cipher="evp"),
+        Contestant("node", of("node"), limit="socket"),
+        Contestant("node encrypted", of("node"), encrypted=True, limit="socket sealed", cipher="evp"),
         Contestant("zeromq", of("zmq"), limit="socket batch"),
         Contestant("nng", of("nng"), limit="socket"),
         Contestant("evp", of("crypto"), crypto="openssl"),
@@ -128,7 +130,8 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
 LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "evp", "tomcrypt")
 GOIPC = ("goipc", "goipc sleep", "goipc cork", "goipc batch")
 PEERS = ("golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
-PORTS = ("python", "python blocking", "python encrypted")  # measured where they are held against golang-ipc
+# Measured where they are held against golang-ipc.
+PORTS = ("python", "python blocking", "python encrypted", "node", "node encrypted")
 PORT_SIZES = (64, MIB)
 
 

@@ -41,6 +41,8 @@ def build(binaries: Path) -> None:
     if shutil.which("go"):
         subprocess.run(["go", "build", "-o", binaries / "bench_go", "."], check=True, cwd=Path(__file__).parent / "go")
     script(binaries / "bench_python", sys.executable, Path(__file__).with_name("bench_python.py"))
+    if node := shutil.which("node"):
+        script(binaries / "bench_node", node, ROOT / "ports/node/bench/bench.js")
 
 
 def script(program: Path, interpreter: str, source: Path) -> None:

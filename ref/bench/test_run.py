@@ -170,7 +170,7 @@ def test_memory_of_each_is_what_is_there_without_any_taken_away() -> None:
 
 
 def every_contestant(tmp_path: Path) -> dict[str, Contestant]:
-    for program in ("socket", "goipc", "go", "zmq", "nng", "crypto", "python"):
+    for program in ("socket", "goipc", "go", "zmq", "nng", "crypto", "python", "node"):
         (tmp_path / f"bench_{program}").touch()
     return plan.contestants(tmp_path)
 
