@@ -124,6 +124,23 @@ def test_a_full_queue_waits(name: str) -> None:
         assert received == list(range(1, 501))
 
 
+def test_a_child_process_does_not_wait_for_a_thread_that_it_has_not(name: str) -> None:
+    with server_thread(name), goipc.Client(name) as client:
+        child = os.fork()
+        if child == 0:
+            refused = 0
+            for call in (lambda: client.send(1, b""), lambda: client.receive(), lambda: client.drain()):
+                try:
+                    call()
+                except goipc.OtherError:
+                    refused += 1
+            client.close()
+            os._exit(refused)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        client.send(1, b"still there")
+        assert client.receive(timeout_s=5) == (1, b"still there")
+
+
 WAITS = {
     "blocking connect": "goipc.Client(name + 'x', timeout_s=None)",
     "blocking handshake": "goipc.Client(name + '-silent', timeout_s=None, handshake_timeout_s=100)",

@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Literal
 
 import goipc
@@ -14,7 +15,7 @@ import pytest
 from goipc import codec, keys
 from goipc.codec import plain_frame
 from goipc.session import Failed, Session
-from support import Raw, in_loop, listening, serving
+from support import Application, Raw, in_loop, listening, serving
 
 
 @pytest.mark.parametrize("encryption", ["required", "off"])
@@ -571,17 +572,47 @@ def test_a_private_key_is_drawn_again() -> None:
     assert keys.draw_private(lambda size: next(draws)) == b"\0" * 47 + b"\2"
 
 
-def test_a_child_process_cannot_send_on_a_connection_of_its_parent() -> None:
+def in_child(work: Callable[[], object]) -> int:
+    """The exit status of a child process that does it: 7 where it raises OtherError."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except goipc.OtherError:
+            status = 7
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_process_cannot_use_a_session_of_its_parent() -> None:
     """SE-015."""
     session = Session("server", "off")
     session.start()
     session.feed(b"\0\0")
-    child = os.fork()
-    if child == 0:
-        try:
-            session.frame(1, b"")
-        except goipc.OtherError:
-            os._exit(7)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert in_child(lambda: session.frame(1, b"")) == 7
     session.frame(1, b"")
+
+
+@in_loop
+async def test_a_child_process_changes_nothing_for_its_parent(name: str) -> None:
+    application = Application()
+    async with goipc.serve(name, application.serve) as server, goipc.connect(name) as client:
+
+        def leave() -> None:
+            for one in (client, *server.connections):
+                link = one.link
+                assert link
+                with pytest.raises(goipc.OtherError):
+                    link.write(1, b"from the child")
+                one.abort()
+            server._stop_listening()
+
+        await application.next("connected")
+        assert in_child(leave) == 0
+        await client.send(2, b"still there")
+        assert await client.receive(timeout_s=5) == (2, b"still there")
+        async with goipc.connect(name):
+            pass

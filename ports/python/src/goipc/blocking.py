@@ -15,6 +15,7 @@ from .client import ClientConnection, connect_with
 from .codec import Message
 from .connection import Data, Status, bytes_of
 from .errors import Closed, ConnectionLost, Error
+from .fork import Process
 from .link import Link
 from .options import ClientOptions, with_options
 from .peers import Credentials
@@ -36,6 +37,7 @@ class Client:
         self._handed_size = 0
         self._lock = threading.Lock()  # of these two
         self._queue_size_max = options.queue_size_max
+        self._process = Process()  # a child has this object, but not the thread
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"goipc {name}", daemon=True)
         self._thread.start()
@@ -73,6 +75,7 @@ class Client:
 
     def _hand(self, type: int, data: bytes) -> bool:
         """Accepts a message without waiting for the other thread, where there is room and an open connection."""
+        self._process.check()
         link = self._connection.link
         if link is None or not link.is_open:
             return False
@@ -136,7 +139,7 @@ class Client:
 
     def close(self) -> None:
         """As Connection.close."""
-        if self._loop.is_closed():
+        if self._loop.is_closed() or not self._process.is_current:
             return
         try:
             self._wait(self._close())
@@ -162,8 +165,9 @@ class Client:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs it in the other thread, and waits for it; an exception here, such as Ctrl-C, cancels it there."""
-        if self._loop.is_closed():
+        if self._loop.is_closed() or not self._process.is_current:
             work.close()
+            self._process.check()
             raise Closed
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:

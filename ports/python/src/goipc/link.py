@@ -12,6 +12,7 @@ from typing import Protocol
 
 from .codec import Message
 from .errors import Closed, ConnectionLost, Error, TimedOut
+from .fork import Process
 from .options import Options
 from .outbox import Outbox
 from .session import Connected, Event, Failed, Send, Session
@@ -85,6 +86,7 @@ class Link:
         self.changed = Signal()  # opened, room for output, everything sent, or released
         self._sock, self._owner, self._options = sock, owner, options
         self._loop = asyncio.get_running_loop()
+        self._process = Process()
         self._out = Outbox()  # what was accepted and not yet taken by the system
         self._flushing = False  # a flush is due in this turn of the loop
         self._burst = 0  # bytes accepted since the event loop had its turn
@@ -97,7 +99,7 @@ class Link:
 
     async def open(self, deadline: float) -> None:
         """Completes the handshake before the loop's clock says `deadline`, or raises; then nothing is left open."""
-        self._timer = self._loop.call_at(deadline, self._handshake_late)
+        self._timer = self._loop.call_at(deadline, self._handshake_late, deadline - self._loop.time())
         try:
             self.read_on()
             self._handle(self.session.start())
@@ -109,13 +111,9 @@ class Link:
         if not self.session.connected:
             raise self.error or Closed()
 
-    def _handshake_late(self) -> None:
-        waited = f"{self._options.handshake_timeout_s:g} s"
-        self._handle(
-            self.session.fail(
-                TimedOut(f"the handshake was not complete in {waited}", "is the peer busy, or another program?")
-            )
-        )
+    def _handshake_late(self, allowed_s: float) -> None:
+        late = f"the handshake was not complete in {allowed_s:.3g} s"
+        self._handle(self.session.fail(TimedOut(late, "is the peer busy, or another program?")))
 
     # Receiving
 
@@ -213,6 +211,7 @@ class Link:
 
     def write(self, kind: int, data: bytes) -> None:
         """Accepts a message that the session's `check` has allowed. It is sent in this turn of the event loop."""
+        self._process.check()
         try:
             head, body = self.session.frame(kind, data)
         except Error as error:
@@ -313,6 +312,9 @@ class Link:
 
     def _leave(self) -> None:
         self._leaving = True
+        if not self._process.is_current:
+            self._release()
+            return
         self.session.fail(Closed())
         if self._timer:
             self._timer.cancel()
@@ -346,6 +348,10 @@ class Link:
 
     def _release(self) -> None:
         if self.released:
+            return
+        if not self._process.is_current:  # neither the connection nor the event loop is ours to change
+            self.released = True
+            self._sock.close()
             return
         self._stop_reading()
         self._write_later(False)

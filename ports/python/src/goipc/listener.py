@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator
 
 from .errors import NameInUse, PermissionDenied
+from .fork import Process
 from .path import error_of
 
 BACKLOG = 511  # capped by the system; a burst of clients must not be refused
@@ -40,6 +41,7 @@ class Listener:
         self.path = path
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._identity: tuple[int, int] | None = None
+        self._process = Process()
 
     def take_name(self, mode: int) -> None:
         """Binds and listens; under the lock."""
@@ -87,7 +89,7 @@ class Listener:
     def close(self) -> None:
         """Removes the name, if it still leads to this socket, and closes."""
         # While the socket is open, the number of its inode cannot belong to another file.
-        if self._identity and self.is_at_path():
+        if self._identity and self._process.is_current and self.is_at_path():
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
         self._identity = None

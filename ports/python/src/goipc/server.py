@@ -14,6 +14,7 @@ from typing import Any
 from .codec import Message
 from .connection import Connection, Status, log
 from .errors import Closed, ConnectionLost, Error, TimedOut
+from .fork import Process
 from .link import Link, Signal
 from .listener import Listener, ServerAlive, listen
 from .options import Options, ServerOptions, with_options
@@ -38,7 +39,9 @@ class Server:
         self._handler, self._options = handler, options
         self._listener: Listener | None = None
         self._loop = asyncio.get_running_loop()
+        self._process = Process()
         self._retry: asyncio.TimerHandle | None = None
+        self._starved = False  # the system had no descriptor for the last client
         self._tasks: dict[asyncio.Task[None], Connection] = {}  # one place each
         self._waiting: set[asyncio.Task[None]] = set()  # for a place
         self._changed = Signal()  # a place is free, or the server is closed
@@ -117,7 +120,8 @@ class Server:
         if self._retry:
             self._retry.cancel()
         if self._listener:
-            self._loop.remove_reader(self._listener.sock.fileno())
+            if self._process.is_current:
+                self._loop.remove_reader(self._listener.sock.fileno())
             self._listener.close()
             self._listener = None
 
@@ -130,10 +134,13 @@ class Server:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                log.warning("cannot accept a client: %s; trying again", error.strerror)
+                if not self._starved:
+                    log.warning("cannot accept a client: %s; trying again until it works", error.strerror)
+                self._starved = True
                 self._loop.remove_reader(self._listener.sock.fileno())
                 self._retry = self._loop.call_later(PAUSE_S, self._accept_on)
                 return
+            self._starved = False
             self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:

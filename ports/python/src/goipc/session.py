@@ -8,7 +8,6 @@ last either Ended or Failed.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from .errors import (
     PublicKeyError,
     VersionError,
 )
+from .fork import Process
 
 Role = Literal["server", "client"]
 Encryption = Literal["required", "optional", "off"]  # of a server: "required" or "off"
@@ -69,20 +69,6 @@ class Seed:
     sealed: int = 0  # frames that count as sealed already
 
 
-class _Generation:
-    """Grows in a child process, where a sealed connection must not be used (SE-015)."""
-
-    current = 0
-
-    @classmethod
-    def grow(cls) -> None:
-        cls.current += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Generation.grow)
-
-
 def _events(*events: Event) -> list[Event]:
     return list(events)
 
@@ -108,7 +94,7 @@ class Session:
         self._receive_limit = limit
         self._draw = draw
         self._seed = seed or Seed()
-        self._generation = _Generation.current
+        self._process = Process()
         self._cipher: Cipher | None = None
         self._second_key: bytes | None = None
         self._nonces: codec.NonceSource
@@ -172,10 +158,10 @@ class Session:
     def frame(self, kind: int, data: bytes) -> tuple[bytes, bytes]:
         """A whole frame in two parts, to be sent one behind the other. The message must have passed `check`.
 
-        Raises OtherError when no nonce is left; the session has to be failed with it then.
+        Raises OtherError when no nonce is left; the session has to be failed with it then. In a child process it
+        raises OtherError, too, and the session is as it was.
         """
-        if self._generation != _Generation.current:
-            raise OtherError("the connection belongs to the process that made it", "connect after the fork")
+        self._process.check()
         if self._cipher:
             return self._cipher.seal(self._nonces.next(), U32.pack(kind) + data)
         return HEADER.pack(codec.PLAIN_OVERHEAD + len(data), kind), data
