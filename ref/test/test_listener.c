@@ -719,10 +719,13 @@ static int said_to(uid_t user, goipc_error *error)
         *error = goipc_client_read(client, 10, &message);
     } while ((*error == GOIPC_ERROR_OK || *error == GOIPC_ERROR_TIMEOUT) &&
              waitpid(child, &status, WNOHANG) == 0);
-    goipc_client_close(client);
     if (*error != GOIPC_ERROR_OK && *error != GOIPC_ERROR_TIMEOUT) {
         EXPECT(waitpid(child, &status, 0) == child);
+    } else if (user != 0) { /* it went before the client said why */
+        while ((*error = goipc_client_read(client, 10000, &message)) == GOIPC_ERROR_OK) {
+        }
     }
+    goipc_client_close(client);
     EXPECT(WIFEXITED(status) && unlink(path) == 0);
     return WEXITSTATUS(status);
 }
