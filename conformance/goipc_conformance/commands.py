@@ -167,6 +167,7 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
         help="\n".join(f"{profile.name}: {profile.summary}" for profile in PROFILES.values()),
     )
     parser.add_argument("--level", choices=("must", "should", "may"), help="up to which level of requirement")
+    parser.add_argument("--long", action="store_true", help="also the cases that take long (tag long)")
     parser.add_argument("--strict", action="store_true", help="what is only tolerated fails")
     parser.add_argument(
         "--isolate",

@@ -158,6 +158,10 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
     """The instances that the selection, the role, the level and the shard leave."""
     level = options.level or PROFILES[options.profile].level
     instances = selection.select(options.select, roles=() if options.role == "all" else (options.role,), level=level)
+    if not options.long:  # what takes long is asked by its ID, or by --long
+        named = {word.lstrip("!").rpartition(":")[2].split("[")[0] for word in options.select}
+        asked = [one for one in instances if "long" not in one.case.tags or one.case.id in named]
+        instances = asked or instances
     if options.shard:
         number, count = shard_of(options.shard)
         # Neighbours cost alike, so that dealing them out in turn gives equal shares.

@@ -17,7 +17,7 @@ from goipc_conformance.adapter.choose import Target, say_hello
 from goipc_conformance.adapter.subject import AdapterError
 from goipc_conformance.engine import WEAK_CUTS, Engine, Result, Settings
 from goipc_conformance.outcome import Verdict
-from goipc_conformance.report import text
+from goipc_conformance.report import Run, text
 from goipc_conformance.wire import Cuts, Listener, Log, Wire, connect_unix
 
 TOY_TEXT = shlex.join(TOY)
@@ -332,3 +332,27 @@ def test_options_that_every_run_has():
     for command in (["run"], ["baseline", "check", "x"], ["matrix"], ["project"]):
         assert isinstance(running.command_line(parsed(*command)), str)
     assert isinstance(running.target_line(argparse.Namespace(**vars(parsed("generate")))), str)
+
+
+@pytest.mark.parametrize(
+    "arguments, asked",
+    [
+        ((), False),
+        (("--long",), True),
+        (("conn.*",), False),
+        (("conn.idle.long",), True),
+        (("server:conn.idle.long[enc=on]",), True),
+        (("conn.*", "--long"), True),
+    ],
+)
+def test_what_takes_long_is_asked_by_name_or_on_demand(arguments, asked):
+    chosen = {instance.case.id for instance in running.chosen(parsed("run", *arguments))}
+    assert ("conn.idle.long" in chosen) is asked
+
+
+def test_a_run_says_what_it_left_out():
+    empty = {"results": [], "identity": {}, "duration": 0.0}
+    texts = dict.fromkeys(("command", "seed", "started", "suite_version", "spec_edition"), "")
+    written = io.StringIO()
+    text.write(Run(**empty, **texts), written)
+    assert "cases that take long were not asked: --long" in written.getvalue()

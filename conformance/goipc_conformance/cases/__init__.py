@@ -14,6 +14,7 @@ AREAS = (
     "connection",
     "closing",
     "resource_use",
+    "endurance",
     "promoted",
 )
 

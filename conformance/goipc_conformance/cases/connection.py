@@ -66,7 +66,7 @@ def second_peer_many(t: Context) -> None:
     "conn.successive",
     "One peer after the other is served",
     roles=SERVER,
-    params={"enc": ENC, "count": (12,)},
+    params={"enc": ENC, "count": (12, 110)},
     reqs="CN-003 CN-006 CN-016 CL-001",
     expect="conforms",
     positive=True,

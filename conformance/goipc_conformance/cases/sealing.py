@@ -427,6 +427,64 @@ def reflected(t: Context) -> None:
 
 
 @case(
+    "seal.tag.pair",
+    "Two bytes of the tag changed alike do not cancel out",
+    params={"enc": ON, "at": ("0+1", "0+15", "7+8", "14+15")},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="A comparison that adds up differences, rather than collect them, forgives those that cancel out.",
+    hint="Combine the differences of the bytes with OR.",
+)
+def tag_pair(t: Context) -> None:
+    def change(body: bytearray) -> bytearray:
+        for at in map(int, t.p.at.split("+")):
+            body[at - 16] ^= 0x55
+        return body
+
+    tamper(t, change, f"bytes {t.p.at} of the tag changed by the same pattern")
+
+
+@case(
+    "seal.tag.large",
+    "One wrong bit in the last byte of the tag of a large message, and nothing is delivered",
+    params={"enc": ON, "size": (65536, 70000, 300000)},
+    config=lambda **_: {"maximum": 1 << 20},
+    reqs="SE-010 SE-011",
+    expect="closed",
+    also=LENIENT,
+    tags=("security",),
+    why="What is opened in parts is checked at the end, if it is.",
+    hint="Hand out nothing before the whole tag was compared.",
+)
+def tag_large(t: Context) -> None:
+    tamper(t, flip(-1), "the last byte of the tag changed", t.p.size)
+
+
+@case(
+    "seal.reflected.earlier",
+    "An earlier frame of its own that comes back is not taken for one of ours",
+    params={"enc": ON},
+    level="should",
+    reqs="SE-013",
+    expect="closed",
+    also="delivered+ignored ignored",
+    tags=("security",),
+    why="Who remembers only the last nonce is deceived by the one before.",
+    hint="Recognise your own prefix, not your own last nonce.",
+)
+def reflected_earlier(t: Context) -> None:
+    peer = t.open()
+    bodies = []
+    for index in range(3):
+        t.send(peer, 5, t.payload(9, index))
+        bodies.append(peer.receive_body())
+    peer.raw(codec.frame(bodies[0]), "the first of three echoes, sent back as it came")
+    t.settle(peer)
+
+
+@case(
     "seal.replayed",
     "A frame that comes twice harms nobody",
     params={"enc": ON},

@@ -19,6 +19,7 @@ from .. import requirements
 from ..case import AREAS
 from ..engine import WEAK_CUTS, Result
 from ..outcome import Verdict
+from ..selection import all_instances
 from ..wire import LogEntry
 from . import Run, totals_line, wanted
 
@@ -254,6 +255,11 @@ def _summary(run: Run, stream: TextIO) -> None:
         stream.write(line + "\n")
     known = sum(1 for result in run.results if result.verdict is Verdict.XFAIL)
     lenient = sum(1 for result in run.results if result.verdict is Verdict.PASS_LENIENT)
+    left_out = {one.case.id for one in all_instances() if "long" in one.case.tags} - {
+        result.instance.case.id for result in run.results
+    }
+    if left_out and not run.selection:
+        stream.write(f"{len(left_out)} cases that take long were not asked: --long\n")
     if known:
         stream.write(f"{known} known deviations, each exactly as recorded in {run.expectations}, count as passed\n")
     for line in race_lines(run):
