@@ -14,8 +14,8 @@ const SEALED_OVERHEAD = 32;
 
 const COPY_SIZE_MAX = 16384; // bytes of data from which a frame is written in parts, not copied together
 const EMPTY = Buffer.alloc(0);
-const PART_SIZE_FIRST = 262144; // bytes: the first memory for a body of which only a part is here
-const GROWTH = 4; // of that memory, when it is full
+const PART_SIZE_FIRST = 65536; // bytes: the first memory for a body of which only a part is here
+const GROWTH = 16; // of that memory, when it is full: what is not written to costs next to nothing
 
 function u32(number) {
   const bytes = Buffer.allocUnsafe(4);
@@ -54,13 +54,13 @@ function checkMessage(type, size, limit, sealed) {
   }
 }
 
-/** The parts of a plain frame; the last part of a large one is `data` itself. `data` is a Uint8Array. */
+/** The parts of a plain frame, with a copy of `data`, a Uint8Array. */
 function plainFrame(type, data) {
   const inOne = data.length < COPY_SIZE_MAX;
   const head = Buffer.allocUnsafe(LENGTH_SIZE + PLAIN_OVERHEAD + (inOne ? data.length : 0));
   head.writeUInt32BE(PLAIN_OVERHEAD + data.length, 0);
   head.writeUInt32BE(type, LENGTH_SIZE);
-  if (!inOne) return [head, data];
+  if (!inOne) return [head, Buffer.from(data)];
   head.set(data, LENGTH_SIZE + PLAIN_OVERHEAD);
   return [head];
 }

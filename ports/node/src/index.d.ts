@@ -107,7 +107,7 @@ export interface Connection extends EventEmitter, AsyncIterable<Message> {
    * Sends a message.
    *
    * @param type 1 to 2147483647.
-   * @param data At most `messageSizeMax` bytes; not to be changed before the promise is settled. Default: empty.
+   * @param data At most `messageSizeMax` bytes, which are copied. Default: empty.
    * @returns A promise that resolves when there is room for the next message. It does not say that the
    *   peer has received this one. It rejects with ClosedError without an open connection,
    *   ReservedTypeError for type 0, TooLargeError above the limit, OtherError for other types and for what

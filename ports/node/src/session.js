@@ -126,10 +126,7 @@ class Session {
     }
   }
 
-  /**
-   * The frame of a message that check() has let pass, in parts to be written one after the other. The
-   * last part of a large one may be `data` itself.
-   */
+  /** The frame of a message that check() has let pass, in parts of its own memory, to be written in turn. */
   frame(type, data) {
     return this.sealed ? this.#seal(type, data) : codec.plainFrame(type, data);
   }

@@ -72,6 +72,19 @@ test('every kind of data is sent as its bytes', LIMIT, async (t) => {
   }
 });
 
+for (const encryption of ['on', 'off']) {
+  test(`data may be changed as soon as send() has returned, encryption ${encryption}`, LIMIT, async (t) => {
+    const { connection } = await pair(t, { server: { encryption }, client: { encryption: 'optional' } });
+    for (const size of [10, 20000, 200000]) {
+      const data = Buffer.alloc(size, 1);
+      const sending = connection.send(1, data);
+      data.fill(2);
+      assert.ok((await connection.receive()).data.equals(Buffer.alloc(size, 1)));
+      await sending;
+    }
+  });
+}
+
 test('what cannot be sent is refused, and the connection goes on', LIMIT, async (t) => {
   const { connection } = await pair(t, { server: { messageSizeMax: 1024 } });
   const refused = async (errorClass, ...what) => {
