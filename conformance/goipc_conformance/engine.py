@@ -288,7 +288,7 @@ class Engine:
                 + (f" after {len(error.partial)} bytes of an item" if error.partial else ""),
             )
         elif isinstance(error, Silent):
-            context.see("wedged", f"waited {context.timeout:g} s in vain for {error.waiting_for}")
+            context.see("wedged", f"waited {context.timeout:g} s in vain for {error.waiting_for}{arrived(error)}")
         elif isinstance(error, (Malformed, codec.CodecError)):
             context.see("malformed", str(error))
         elif isinstance(error, Refused):
@@ -324,6 +324,20 @@ class Engine:
         if "crashed" in context.words:
             # However the death showed itself on the wire, it is one outcome.
             context.words = ["crashed"]
+
+
+# What other protocols send where a key of 97 bytes is due.
+OTHER_KEYS = {32: "an X25519 key", 33: "a compressed P-256 key", 49: "a compressed P-384 key", 65: "a P-256 key"}
+
+
+def arrived(silent: Silent) -> str:
+    """The bytes that came before the wait ended, for the end of a sentence."""
+    if not silent.partial:
+        return ""
+    count = len(silent.partial)
+    dialect = OTHER_KEYS.get(count) if silent.waiting_for.endswith("_KEY") else None
+    hint = f", as many as {dialect} has: another dialect" if dialect else ""
+    return f"; only {count} bytes came{hint}: {silent.partial[:40].hex()}"
 
 
 class Interrupted(Exception):

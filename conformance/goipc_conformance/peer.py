@@ -12,7 +12,7 @@ from collections.abc import Callable
 from . import codec, keys
 from .wire import RECEIVED_MAX, Cuts, Log, Wire
 
-SENTINEL_TYPE = 0x53454E54  # "SENT": below 2^31, so every implementation can carry it
+SENTINEL_TYPE = 0x534E  # "SN": 16 bits, so that an implementation with fewer than 32 can be asked all the rest
 
 
 class Malformed(Exception):

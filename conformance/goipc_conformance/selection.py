@@ -68,6 +68,8 @@ def matcher(selector: str) -> Callable[[Instance], bool]:
     role = None
     if kind in ("server", "client", "codec") and value:
         role, selector = kind, value
+    if selector.count("[") != selector.count("]"):
+        raise SelectionError(f"{selector!r} has a bracket without its partner")
     pattern = _glob(selector)
     return lambda instance: (role is None or instance.role == role) and any(map(pattern.match, names_of(instance)))
 

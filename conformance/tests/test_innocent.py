@@ -9,7 +9,8 @@ import time
 
 import pytest
 from conftest import HERE, TOY
-from goipc_conformance import cli, keys, running_subject, selection
+from goipc_conformance import cli, engine, keys, peer, running_subject, selection, wire
+from goipc_conformance.adapter import process
 from goipc_conformance.case import REGISTRY
 from goipc_conformance.cases import keys as key_cases
 from goipc_conformance.report import text
@@ -99,3 +100,41 @@ def test_the_simplest_failure_comes_first():
 
     first = text.simplest_first([One(instance) for instance in chosen])[0].instance.case
     assert first.id == "hs.complete"
+
+
+@pytest.mark.parametrize(
+    "status, said, is_crash",
+    [
+        (101, "thread 'main' (4711) panicked at src/main.rs:3:5:", True),
+        (101, "", True),
+        (1, "thread 'worker' panicked at src/lib.rs:1:1:", True),
+        (1, 'Exception in thread "main" java.lang.NullPointerException', True),
+        (1, "Error: no\n    at main.js:1\n\nNode.js v18.19.0", True),
+        (133, "main/main.swift:3: Fatal error: Index out of range", True),
+        (1, "the server was refused", False),
+        (0, "Node.js v18.19.0", False),
+    ],
+)
+def test_what_a_run_time_says_of_its_death_is_understood(status, said, is_crash):
+    code = f"import sys; print({said!r}, file=sys.stderr, flush=True); sys.exit({status})"
+    program = process.Process([sys.executable, "-c", code], control=False)
+    ended = program.exited(20)
+    program.end()
+    program.close_streams()
+    assert ended is not None and ended.is_crash is is_crash, ended
+
+
+def test_bytes_that_came_before_a_wait_ended_are_shown():
+    silent = wire.Silent("CLIENT_KEY", bytes(range(32)))
+    assert "only 32 bytes came, as many as an X25519 key has: another dialect: 000102" in engine.arrived(silent)
+    assert engine.arrived(wire.Silent("frame length")) == ""
+
+
+@pytest.mark.parametrize("selector", ["hs.complete[enc=on", "!hs.complete[enc=on", "hs.complete]"])
+def test_a_bracket_without_its_partner_is_refused(selector):
+    with pytest.raises(selection.SelectionError, match="bracket"):
+        selection.select([selector])
+
+
+def test_the_messages_that_decide_have_types_of_16_bits():
+    assert 0 < peer.SENTINEL_TYPE < 1 << 16

@@ -15,11 +15,12 @@ from typing import IO
 # Texts by which the death of a process is recognised whatever its exit status.
 CRASH_TEXTS = re.compile(
     r"^(panic: .*|fatal error: .*|SIGSEGV: .*|==\d+==ERROR: \w+Sanitizer.*|.*runtime error: .*"
-    r"|thread '.*' panicked at .*|Traceback \(most recent call last\):|\w+: \w+/.*Assertion .* failed\.?"
+    r"|thread '.*'(?: \(\d+\))? panicked at .*|Exception in thread \".*\" .*|.*Fatal error: .*|Node\.js v\d+\..*|Traceback \(most recent call last\):|\w+: \w+/.*Assertion .* failed\.?"
     r"|terminate called .*|Unhandled exception.*)$",
     re.MULTILINE,
 )
 SANITIZER_EXIT = 99
+PANIC_EXIT = 101  # of Rust
 
 
 class StartError(Exception):
@@ -44,7 +45,7 @@ class Exit:
 
     @property
     def is_crash(self) -> bool:
-        if self.status < 0 or self.status == SANITIZER_EXIT or self.status >= 128:
+        if self.status < 0 or self.status in (SANITIZER_EXIT, PANIC_EXIT) or self.status >= 128:
             return True
         # A sanitizer may report and let the program go on; other texts are a death only with a status that says so.
         return bool(self.text) and (self.status != 0 or "Sanitizer" in self.text or "runtime error: " in self.text)
