@@ -75,6 +75,9 @@
  * out_size     Bytes written.
  * in           Where bytes are read from, `in_size` of them.
  * in_size      Bytes at `in`.
+ * user         Kept, never followed.
+ * missed       Room for `capacity` ids; NULL is allowed with capacity 0.
+ * missed_count Written on every return: how many clients did not get the message.
  * bytes        `size` bytes that are overwritten; NULL is allowed where there are none.
  * size         Bytes.
  * key          32 bytes of an AES-256 key.
@@ -602,7 +605,8 @@ typedef struct goipc_message {
     goipc_status status; /* data: CONNECTED */
     goipc_error error;   /* DISCONNECTED status: why (DISCONNECTED for an orderly close), else OK */
     goipc_client_id client; /* on a server: whose message or status; 0 on a client */
-    uintptr_t reserved[3];  /* 0 */
+    void *user;             /* on a server: by goipc_server_set_user for this client, or NULL */
+    uintptr_t reserved[2];  /* 0 */
 } goipc_message;
 
 /* One message of a batch to be written. */
@@ -648,12 +652,21 @@ typedef struct goipc_options {
     uintptr_t reserved[16];           /* 0 */
 } goipc_options;
 
+/* What a server's write does when the queue of a client (queue_size_max) has no room. */
+typedef enum goipc_full_policy {
+    GOIPC_FULL_DEFAULT = 0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
+    GOIPC_FULL_REPORT = 1,  /* returns QUEUE_FULL at once; the client misses this message */
+    GOIPC_FULL_DISCONNECT = 2, /* the same, and disconnects the client with QUEUE_FULL */
+    GOIPC_FULL_WAIT = 3, /* waits for write_timeout_ms: a client that does not read delays the rest */
+} goipc_full_policy;
+
 /* What a server is told. */
 typedef struct goipc_server_config {
     goipc_options options;   /* what both kinds of endpoint are told */
     uint32_t clients_max;    /* served at once; 0: 1, as golang-ipc. More are closed at once */
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
+    goipc_full_policy full_policy; /* when the queue of a client is full */
     uintptr_t reserved[8];   /* 0 */
 } goipc_server_config;
 
@@ -696,14 +709,24 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read_batch(goipc_server *serve
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* Hands one message over for a client, or for GOIPC_CLIENT_ALL: it is sent now as far as the
- * connection takes it, and the rest by later calls (read, write, flush, close). Waits up to
- * write_timeout_ms only while that client's queue is full. An error means that this client was not
- * given any part of it. For ALL: every client is given it that can take it; the first error of the
- * others is returned; OK where there is none connected.
- * Errors: TYPE_RESERVED, MESSAGE_SIZE, NOT_CONNECTED, TIMEOUT, WOULD_BLOCK (write_timeout_ms is
- * GOIPC_NO_WAIT), INTERRUPTED, CLOSED, MESSAGE_LIMIT, FORKED, MEMORY, CRYPTO, SYSTEM, the PEER
- * error that ended the connection. */
+/* What a write of a server or a client returns, and what that means for the message:
+ *
+ *   OK                       taken: sent, or queued. Later calls and _close send what is queued.
+ *                            To know that the system has it all, call _flush before the process
+ *                            ends: what is queued then is lost.
+ *   QUEUE_FULL, WOULD_BLOCK, not taken, no part of it was sent; the connection goes on.
+ *   TIMEOUT, INTERRUPTED, any other LOCAL error
+ *   PEER and SYSTEM errors   not taken; the connection has ended, and messages that were still
+ *                            queued are lost with it. The DISCONNECTED status reports it.
+ *
+ * Nothing is sent twice. */
+
+/* Writes one message to a client, or to all with GOIPC_CLIENT_ALL. If the queue of a client has no
+ * room, full_policy decides. With GOIPC_CLIENT_ALL every client that can take the message gets it;
+ * the first error of the others is returned; OK if no client is connected.
+ * Errors: TYPE_RESERVED, MESSAGE_SIZE, NOT_CONNECTED, QUEUE_FULL, TIMEOUT, WOULD_BLOCK
+ * (write_timeout_ms is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, MESSAGE_LIMIT, FORKED, MEMORY, CRYPTO,
+ * SYSTEM, the PEER error that ended the connection. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write(goipc_server *server, goipc_client_id to,
                                                         uint32_t type, const void *data,
                                                         size_t data_size);
@@ -714,6 +737,29 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_batch(goipc_server *serv
                                                               goipc_client_id to,
                                                               const goipc_outgoing *messages,
                                                               size_t count, size_t *taken);
+/* As goipc_server_write_batch, but waits up to timeout_ms for room, whatever the policy.
+ * Errors: those of goipc_server_write, ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK
+ * (timeout 0). */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *server,
+                                                               goipc_client_id to,
+                                                               const goipc_outgoing *messages,
+                                                               size_t count, int32_t timeout_ms,
+                                                               size_t *taken);
+/* Writes one message to all clients and says which of them did not get it: their ids go to `missed`,
+ * at most `capacity` of them, their number to `missed_count`, also on failure.
+ * Returns the first error of the clients that missed it. Errors: those of goipc_server_write. */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_each(goipc_server *server, uint32_t type,
+                                                             const void *data, size_t data_size,
+                                                             goipc_client_id *missed,
+                                                             size_t capacity,
+                                                             size_t *missed_count);
+/* Bytes queued for a client that the system has not taken; 0 if there is no such client. */
+GOIPC_API size_t goipc_server_queued(goipc_server *server, goipc_client_id client);
+/* Keeps a pointer of the application for a client. It comes back in `user` of every later message of
+ * this client, the last one being its DISCONNECTED status. The library never follows it.
+ * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_set_user(goipc_server *server,
+                                                           goipc_client_id client, void *user);
 /* From cork to flush writes only gather, up to queue_size_max. */
 GOIPC_API void goipc_server_cork(goipc_server *server);
 /* Ends the cork, sends all that is queued for any client, and waits up to timeout_ms for it. What
@@ -802,14 +848,12 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read_batch(goipc_client *clien
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* Connects first where necessary, then returns once the system has taken the whole message, waiting
- * at most write_timeout_ms for both. TIMEOUT, WOULD_BLOCK, NOT_CONNECTED and LOCAL errors mean that
- * no part of it was sent. When a connection is lost, messages that were queued and not wholly
- * handed to the system are dropped with it; the DISCONNECTED status says that it happened, and
- * nothing is sent twice.
- * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is GOIPC_NO_WAIT and there
- * is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for good), PUBLIC_KEY (for
- * good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
+/* Writes one message, after connecting if necessary. Waits at most write_timeout_ms in all: for the
+ * connection, for room in the queue, and until the system has the message. What the system does not
+ * have by then is queued, and the write returns OK: see the table at goipc_server_write.
+ * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is
+ * GOIPC_NO_WAIT and there is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for
+ * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, uint32_t type,
                                                         const void *data, size_t data_size);
 /* Many messages in as few system calls as possible, in order. `taken` says how many were handed
@@ -818,6 +862,15 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, ui
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_batch(goipc_client *client,
                                                               const goipc_outgoing *messages,
                                                               size_t count, size_t *taken);
+/* As goipc_client_write_batch, but waits up to timeout_ms instead of write_timeout_ms.
+ * Errors: those of goipc_client_write, ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK
+ * (timeout 0). */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_within(goipc_client *client,
+                                                               const goipc_outgoing *messages,
+                                                               size_t count, int32_t timeout_ms,
+                                                               size_t *taken);
+/* Bytes queued that the system has not taken; 0 while not CONNECTED. */
+GOIPC_API size_t goipc_client_queued(goipc_client *client);
 /* From cork to flush writes only gather, up to queue_size_max. */
 GOIPC_API void goipc_client_cork(goipc_client *client);
 /* Ends the cork, sends all that is queued, and waits up to timeout_ms for it.

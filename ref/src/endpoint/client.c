@@ -324,9 +324,8 @@ static goipc_error connect_to_write(goipc_client *client, int64_t deadline_ms, b
 }
 
 static goipc_error write_batch(goipc_client *client, const goipc_outgoing *messages, size_t count,
-                               size_t *taken)
+                               int32_t timeout_ms, size_t *taken)
 {
-    const int32_t timeout_ms = client->endpoint.options.write_timeout_ms;
     goipci_connection *connection;
     goipc_error end;
     goipc_error error;
@@ -349,25 +348,39 @@ static goipc_error write_batch(goipc_client *client, const goipc_outgoing *messa
     return error;
 }
 
-goipc_error goipc_client_write_batch(goipc_client *client, const goipc_outgoing *messages,
-                                     size_t count, size_t *taken)
+static goipc_error write_in_time(goipc_client *client, const goipc_outgoing *messages, size_t count,
+                                 int32_t timeout_ms, size_t *taken)
 {
     goipc_error error;
 
     assert(client != NULL && (messages != NULL || count == 0) && taken != NULL);
     *taken = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (messages[i].type == 0 && i == 0) {
-            /* No need to connect for that. */
-            return goipci_endpoint_note(&client->endpoint, GOIPC_ERROR_TYPE_RESERVED);
-        }
+    if (count > 0 && messages[0].type == 0) { /* no need to connect for that */
+        return goipci_endpoint_note(&client->endpoint, GOIPC_ERROR_TYPE_RESERVED);
     }
     error = goipci_endpoint_enter(&client->endpoint);
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    error = write_batch(client, messages, count, taken);
+    error = write_batch(client, messages, count, timeout_ms, taken);
     return goipci_endpoint_exit_wait(&client->endpoint, error);
+}
+
+goipc_error goipc_client_write_batch(goipc_client *client, const goipc_outgoing *messages,
+                                     size_t count, size_t *taken)
+{
+    return write_in_time(client, messages, count, client->endpoint.options.write_timeout_ms, taken);
+}
+
+goipc_error goipc_client_write_within(goipc_client *client, const goipc_outgoing *messages,
+                                      size_t count, int32_t timeout_ms, size_t *taken)
+{
+    *taken = 0;
+    if (timeout_ms < GOIPC_FOREVER) {
+        return goipci_endpoint_note(&client->endpoint, GOIPC_ERROR_ARGUMENT);
+    }
+    return write_in_time(client, messages, count, timeout_ms == 0 ? GOIPC_NO_WAIT : timeout_ms,
+                         taken);
 }
 
 goipc_error goipc_client_write(goipc_client *client, uint32_t type, const void *data,
@@ -377,6 +390,22 @@ goipc_error goipc_client_write(goipc_client *client, uint32_t type, const void *
     size_t taken;
 
     return goipc_client_write_batch(client, &message, 1, &taken);
+}
+
+size_t goipc_client_queued(goipc_client *client)
+{
+    goipci_connection *connection;
+    goipc_error end;
+    size_t size = 0;
+
+    goipci_endpoint_enter_look(&client->endpoint);
+    connection = hold_open(client, &end);
+    if (connection != NULL) {
+        size = goipci_connection_queued(connection);
+        goipci_connection_drop(connection);
+    }
+    goipci_endpoint_exit(&client->endpoint);
+    return size;
 }
 
 void goipc_client_cork(goipc_client *client)

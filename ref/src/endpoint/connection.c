@@ -231,7 +231,7 @@ void goipci_connection_open(goipci_connection *connection, goipc_client_id id)
 goipc_error goipci_connection_end(goipci_connection *connection)
 {
     /* Every write asks this before it takes the lock, under which it is asked again. */
-    return atomic_load(&connection->leave_requested) ? GOIPC_ERROR_CLOSED
+    return atomic_load(&connection->leave_reason) != GOIPC_ERROR_OK ? GOIPC_ERROR_CLOSED
                                                      : atomic_load(&connection->end);
 }
 
@@ -297,13 +297,10 @@ bool goipci_connection_linger(goipci_connection *connection, int64_t now_ms)
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-void goipci_connection_request_leave(goipci_connection *connection)
+void goipci_connection_request_leave(goipci_connection *connection, goipc_error why)
 {
-    goipci_lock_take(&connection->lock);
-    atomic_store(&connection->leave_requested, true);
-    if (connection->phase == GOIPCI_PHASE_OPEN) {
-        (void)!goipci_send_watch(
-            connection); /* fails only without kernel memory; then its next event does it */
-    }
-    goipci_lock_give(&connection->lock);
+    /* The poller would not report a stream that takes no more and gives nothing. */
+    atomic_store(&connection->leave_reason, (int)why);
+    atomic_store(&connection->endpoint->leave_pending, true);
+    goipci_poller_kick(connection->endpoint->poller);
 }

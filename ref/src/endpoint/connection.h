@@ -26,6 +26,7 @@ struct goipci_connection {
     goipc_session *session;
     goipc_client_id id; /* 0 until OPEN, and on a client */
     goipc_credentials credentials;
+    _Atomic(void *) user; /* the application's */
     goipci_link links[GOIPCI_LIST_COUNT];
     atomic_uint references;
 
@@ -42,7 +43,7 @@ struct goipci_connection {
     goipci_lock lock;
     goipci_phase phase;
     _Atomic goipc_error end; /* not OK: why nothing can be written any more; read without, too */
-    atomic_bool leave_requested; /* by goipc_server_disconnect */
+    atomic_int leave_reason; /* goipc_error: why any thread wants it to end; OK: it may stay */
     bool known;                  /* to the poller */
     unsigned watched_events;
     bool is_queued; /* on the endpoint's list, whose links other threads change to take turns */
@@ -101,7 +102,7 @@ void goipci_connection_trim(goipci_connection *connection);
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-/* Asks the driving thread to end it. */
-void goipci_connection_request_leave(goipci_connection *connection);
+/* Asks the loop thread to end it: CLOSED after what is queued was sent, else at once. */
+void goipci_connection_request_leave(goipci_connection *connection, goipc_error why);
 
 #endif

@@ -68,6 +68,7 @@ typedef struct goipci_endpoint {
     atomic_bool reading;
     atomic_bool interrupted;
     atomic_bool corked;
+    atomic_bool leave_pending; /* a connection has a leave_reason; the loop looks for it */
     uint32_t spin_pause;  /* waits without spinning after the last one that found nothing */
     uint32_t spin_rest;   /* how many of them are left; both the driving thread's */
     goipc_error repeated; /* what the last read failed with, to slow down loops that ignore it */

@@ -33,7 +33,7 @@ static unsigned wanted_events(const goipci_connection *connection)
     case GOIPCI_PHASE_HANDSHAKE:
         return connection->is_paused ? 0u : (GOIPCI_READABLE | (queued ? GOIPCI_WRITABLE : 0u));
     case GOIPCI_PHASE_OPEN:
-        if (connection->end != GOIPC_ERROR_OK || atomic_load(&connection->leave_requested)) {
+        if (connection->end != GOIPC_ERROR_OK) {
             return GOIPCI_READABLE | GOIPCI_WRITABLE;
         }
         return GOIPCI_READABLE | (queued && !corked ? GOIPCI_WRITABLE : 0u);
@@ -221,7 +221,8 @@ static goipc_error judge_sending(const goipci_connection *connection)
     if (connection->end != GOIPC_ERROR_OK) {
         return connection->end;
     }
-    return connection->phase == GOIPCI_PHASE_OPEN && !atomic_load(&connection->leave_requested)
+    return connection->phase == GOIPCI_PHASE_OPEN &&
+                   atomic_load(&connection->leave_reason) == GOIPC_ERROR_OK
                ? GOIPC_ERROR_OK
                : GOIPC_ERROR_NOT_CONNECTED;
 }
@@ -412,4 +413,15 @@ goipc_error goipci_connection_flush(goipci_connection *connection, int64_t deadl
     }
     goipci_lock_give(&connection->lock);
     return error;
+}
+
+size_t goipci_connection_queued(goipci_connection *connection)
+{
+    const uint8_t *bytes;
+    size_t size;
+
+    goipci_lock_take(&connection->lock);
+    goipc_session_output(connection->session, &bytes, &size);
+    goipci_lock_give(&connection->lock);
+    return size;
 }

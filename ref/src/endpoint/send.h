@@ -17,6 +17,9 @@ GOIPC_MUST_USE goipc_error goipci_connection_send(goipci_connection *connection,
 GOIPC_MUST_USE goipc_error goipci_connection_flush(goipci_connection *connection,
                                                    int64_t deadline_ms);
 
+/* Bytes of output that the system has not taken. */
+size_t goipci_connection_queued(goipci_connection *connection);
+
 /* --- for connection.c, with the connection's lock held ---------------------------------------- */
 
 /* Tells the poller what this phase waits for. Errors: RESOURCES, MEMORY, SYSTEM. */

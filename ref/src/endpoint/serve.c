@@ -122,6 +122,7 @@ static void lose(goipc_server *server, goipci_connection *connection, goipc_erro
                              endpoint->address.text, goipc_error_text(error));
     }
     *message = goipci_status_message(GOIPC_STATUS_DISCONNECTED, error, id);
+    message->user = atomic_load_explicit(&connection->user, memory_order_relaxed);
     begin_to_leave(server, connection, error);
     call_waiting(server);
 }
@@ -357,7 +358,21 @@ bool goipci_serve_is_ready(const goipc_server *server)
            server->listener_ready;
 }
 
-/* Waits until something is ready, or only looks when somebody is already; notes who, and sees to
+/* Gives a turn to each client that another thread wants to end. */
+static void call_leaving(goipc_server *server)
+{
+    if (!atomic_exchange(&server->endpoint.leave_pending, false)) {
+        return;
+    }
+    for (goipci_connection *at = server->clients.first; at != NULL;
+         at = at->links[GOIPCI_LIST_PHASE].next) {
+        if (atomic_load(&at->leave_reason) != GOIPC_ERROR_OK) {
+            make_ready(server, at);
+        }
+    }
+}
+
+/* Waits until something is ready, or only polls when something is already; notes what, and acts on
  * the clock. */
 goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
 {
@@ -383,6 +398,7 @@ goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
         }
         timeout_ms = 0;
     }
+    call_leaving(server);
     expire(server);
     goipci_schedule_polled(&server->schedule, server->ready_clients.count);
     return GOIPC_ERROR_OK;
@@ -442,8 +458,8 @@ static progress take_turn(goipc_server *server, goipci_connection *connection,
     if (connection->waits_for_slot) {
         return admit(server, connection, message) ? PROGRESS_MESSAGE : PROGRESS_GONE;
     }
-    if (atomic_load(&connection->leave_requested)) {
-        lose(server, connection, GOIPC_ERROR_CLOSED, 0, message);
+    if (atomic_load(&connection->leave_reason) != GOIPC_ERROR_OK) {
+        lose(server, connection, (goipc_error)atomic_load(&connection->leave_reason), 0, message);
         return PROGRESS_LAST_MESSAGE;
     }
     if (connection->phase == GOIPCI_PHASE_HANDSHAKE) {
@@ -467,6 +483,7 @@ static progress take_turn(goipc_server *server, goipci_connection *connection,
         return admit(server, connection, message) ? PROGRESS_MESSAGE : PROGRESS_GONE;
     case GOIPC_EVENT_MESSAGE:
         goipci_endpoint_give_message(&server->endpoint, &event, connection->id, message);
+        message->user = atomic_load_explicit(&connection->user, memory_order_relaxed);
         return PROGRESS_MESSAGE;
     case GOIPC_EVENT_CLOSED:
         lose(server, connection, reason_of(connection, GOIPC_ERROR_DISCONNECTED), 0, message);

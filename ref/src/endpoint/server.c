@@ -46,6 +46,16 @@ static void init_lists(goipc_server *server)
     server->warm.kind = GOIPCI_LIST_WARM;
 }
 
+/* One client that does not read must not keep a server from the others. */
+static goipc_full_policy choose_policy(const goipc_server_config *config)
+{
+    if (config->full_policy != GOIPC_FULL_DEFAULT) {
+        return config->full_policy;
+    }
+    return config->clients_max > 1 && config->options.write_timeout_ms == 0 ? GOIPC_FULL_REPORT
+                                                                            : GOIPC_FULL_WAIT;
+}
+
 static uint32_t choose_mode(const goipc_server_config *config)
 {
     if (config->socket_mode != 0) {
@@ -73,7 +83,14 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
         failure->error = GOIPC_ERROR_ARGUMENT;
         return failure->error;
     }
+    if (config->full_policy < GOIPC_FULL_DEFAULT || config->full_policy > GOIPC_FULL_WAIT) {
+        snprintf(failure->text, sizeof failure->text,
+                 "full_policy is not a value of goipc_full_policy, for \"%.100s\"", name);
+        failure->error = GOIPC_ERROR_ARGUMENT;
+        return failure->error;
+    }
     server->admission.clients_max = config->clients_max == 0 ? 1 : config->clients_max;
+    server->full_policy = choose_policy(config);
     init_lists(server);
     error = goipci_endpoint_init(endpoint, GOIPC_ROLE_SERVER, name, &config->options, failure);
     if (error != GOIPC_ERROR_OK) {
@@ -205,8 +222,44 @@ static goipci_connection *hold_client(goipc_server *server, goipc_client_id id)
     return connection;
 }
 
+/* How one write treats a client whose queue is full. */
+typedef struct full_rule {
+    goipc_full_policy policy;
+    int32_t timeout_ms;        /* of WAIT */
+    goipc_client_id *missed;   /* clients that were not given the message; room for `capacity` */
+    size_t capacity;
+    size_t missed_count;
+} full_rule;
+
+static full_rule rule_of(const goipc_server *server)
+{
+    return (full_rule){.policy = server->full_policy,
+                       .timeout_ms = server->full_policy == GOIPC_FULL_WAIT
+                                         ? server->endpoint.options.write_timeout_ms
+                                         : GOIPC_NO_WAIT};
+}
+
+/* What a write to this client comes to, after the policy. */
+static goipc_error apply_policy(goipci_connection *connection, full_rule *rule, goipc_error error)
+{
+    if (error == GOIPC_ERROR_WOULD_BLOCK && rule->policy != GOIPC_FULL_WAIT) {
+        error = GOIPC_ERROR_QUEUE_FULL;
+        if (rule->policy == GOIPC_FULL_DISCONNECT) {
+            goipci_connection_request_leave(connection, error);
+        }
+    }
+    if (error != GOIPC_ERROR_OK) {
+        if (rule->missed_count < rule->capacity) {
+            rule->missed[rule->missed_count] = connection->id;
+        }
+        rule->missed_count++;
+    }
+    return error;
+}
+
 static goipc_error write_to_one(goipc_server *server, goipc_client_id to,
-                                const goipc_outgoing *messages, size_t count, size_t *taken)
+                                const goipc_outgoing *messages, size_t count, full_rule *rule,
+                                size_t *taken)
 {
     goipci_connection *connection = hold_client(server, to);
     goipc_error error;
@@ -215,8 +268,8 @@ static goipc_error write_to_one(goipc_server *server, goipc_client_id to,
     if (connection == NULL) {
         return GOIPC_ERROR_NOT_CONNECTED;
     }
-    error = goipci_connection_send(connection, messages, count,
-                                   server->endpoint.options.write_timeout_ms, false, taken);
+    error = goipci_connection_send(connection, messages, count, rule->timeout_ms, false, taken);
+    error = apply_policy(connection, rule, error);
     goipci_connection_drop(connection);
     return error;
 }
@@ -243,56 +296,62 @@ static goipc_error hold_all(goipc_server *server, goipci_connection ***all, size
     return error;
 }
 
-static bool is_to_wait_for(goipc_error error)
+/* The message for all that have room now. The others move to the front of `all`. */
+static goipc_error write_at_once(goipci_connection **all, size_t count,
+                                 const goipc_outgoing *message, full_rule *rule,
+                                 size_t *slow_count)
 {
-    return error == GOIPC_ERROR_WOULD_BLOCK;
-}
-
-/* Those that have room at once come first, so that a slow client delays nobody but itself; then the
- * slow ones share one timeout. */
-static goipc_error write_to_each(goipc_server *server, goipci_connection **all, size_t count,
-                                 const goipc_outgoing *message)
-{
-    const int32_t timeout_ms = server->endpoint.options.write_timeout_ms;
     goipc_error first_error = GOIPC_ERROR_OK;
-    int64_t deadline_ms = 0;
-    size_t slow_count = 0;
     size_t taken;
 
+    *slow_count = 0;
     for (size_t i = 0; i < count; i++) {
-        const goipc_error error =
+        goipc_error error =
             goipci_connection_send(all[i], message, 1, GOIPC_NO_WAIT, false, &taken);
 
-        if (is_to_wait_for(error)) {
+        if (error == GOIPC_ERROR_WOULD_BLOCK && rule->policy == GOIPC_FULL_WAIT) {
             goipci_connection *slow = all[i];
 
-            all[i] = all[slow_count];
-            all[slow_count++] = slow;
-        } else if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_NOT_CONNECTED &&
-                   first_error == GOIPC_ERROR_OK) {
-            first_error = error;
+            all[i] = all[*slow_count];
+            all[(*slow_count)++] = slow;
+        } else if (error != GOIPC_ERROR_NOT_CONNECTED) { /* it has just left: not missed */
+            error = apply_policy(all[i], rule, error);
+            first_error = first_error == GOIPC_ERROR_OK ? error : first_error;
         }
     }
+    return first_error;
+}
+
+/* Clients that have room at once come first, so that a slow client delays only itself; then the slow
+ * ones share one timeout. */
+static goipc_error write_to_each(goipci_connection **all, size_t count,
+                                 const goipc_outgoing *message, full_rule *rule)
+{
+    int64_t deadline_ms = 0;
+    size_t slow_count, taken;
+    goipc_error first_error = write_at_once(all, count, message, rule, &slow_count);
+
     for (size_t i = 0; i < slow_count; i++) {
-        int32_t left = timeout_ms;
+        int32_t left = rule->timeout_ms;
         goipc_error error;
 
-        if (timeout_ms != GOIPC_NO_WAIT) {
-            deadline_ms = deadline_ms != 0 ? deadline_ms : goipci_deadline_after(timeout_ms);
+        if (left != GOIPC_NO_WAIT) {
+            deadline_ms = deadline_ms != 0 ? deadline_ms : goipci_deadline_after(left);
             left = goipci_deadline_left(deadline_ms);
         }
         error = goipci_connection_send(all[i], message, 1, left == 0 ? GOIPC_NO_WAIT : left, false,
                                        &taken);
-        if (left == 0 && is_to_wait_for(error)) {
+        if (left == 0 && error == GOIPC_ERROR_WOULD_BLOCK) {
             error = GOIPC_ERROR_TIMEOUT;
         }
+        error = apply_policy(all[i], rule, error);
         first_error = first_error == GOIPC_ERROR_OK ? error : first_error;
     }
     return first_error;
 }
 
 static goipc_error write_to_all(goipc_server *server, const goipc_outgoing *messages, size_t count,
-                                size_t *taken)
+                                full_rule *rule, size_t *taken)
 {
     const goipc_allocator *allocator = server->endpoint.allocator;
     goipci_connection **all;
@@ -304,7 +363,7 @@ static goipc_error write_to_all(goipc_server *server, const goipc_outgoing *mess
         return error;
     }
     while (*taken < count && error == GOIPC_ERROR_OK) {
-        error = write_to_each(server, all, all_count, &messages[*taken]);
+        error = write_to_each(all, all_count, &messages[*taken], rule);
         *taken += error == GOIPC_ERROR_OK ? 1 : 0;
     }
     for (size_t i = 0; i < all_count; i++) {
@@ -333,8 +392,9 @@ static goipc_error judge_messages(const goipc_server *server, const goipc_outgoi
     return GOIPC_ERROR_OK;
 }
 
-goipc_error goipc_server_write_batch(goipc_server *server, goipc_client_id to,
-                                     const goipc_outgoing *messages, size_t count, size_t *taken)
+static goipc_error write_by_rule(goipc_server *server, goipc_client_id to,
+                                 const goipc_outgoing *messages, size_t count, full_rule *rule,
+                                 size_t *taken)
 {
     goipc_error error;
 
@@ -345,14 +405,53 @@ goipc_error goipc_server_write_batch(goipc_server *server, goipc_client_id to,
         return error;
     }
     if (to != GOIPC_CLIENT_ALL) {
-        error = write_to_one(server, to, messages, count, taken);
+        error = write_to_one(server, to, messages, count, rule, taken);
     } else {
         error = judge_messages(server, messages, count);
         if (error == GOIPC_ERROR_OK) {
-            error = write_to_all(server, messages, count, taken);
+            error = write_to_all(server, messages, count, rule, taken);
         }
     }
     return goipci_endpoint_exit_wait(&server->endpoint, error);
+}
+
+goipc_error goipc_server_write_batch(goipc_server *server, goipc_client_id to,
+                                     const goipc_outgoing *messages, size_t count, size_t *taken)
+{
+    full_rule rule = rule_of(server);
+
+    return write_by_rule(server, to, messages, count, &rule, taken);
+}
+
+goipc_error goipc_server_write_within(goipc_server *server, goipc_client_id to,
+                                      const goipc_outgoing *messages, size_t count,
+                                      int32_t timeout_ms, size_t *taken)
+{
+    full_rule rule = {.policy = GOIPC_FULL_WAIT,
+                      .timeout_ms = timeout_ms == 0 ? GOIPC_NO_WAIT : timeout_ms};
+
+    *taken = 0;
+    if (timeout_ms < GOIPC_FOREVER) {
+        return goipci_endpoint_note(&server->endpoint, GOIPC_ERROR_ARGUMENT);
+    }
+    return write_by_rule(server, to, messages, count, &rule, taken);
+}
+
+goipc_error goipc_server_write_each(goipc_server *server, uint32_t type, const void *data,
+                                    size_t data_size, goipc_client_id *missed, size_t capacity,
+                                    size_t *missed_count)
+{
+    const goipc_outgoing message = {type, data, data_size};
+    full_rule rule = rule_of(server);
+    size_t taken;
+    goipc_error error;
+
+    assert((missed != NULL || capacity == 0) && missed_count != NULL);
+    rule.missed = missed;
+    rule.capacity = capacity;
+    error = write_by_rule(server, GOIPC_CLIENT_ALL, &message, 1, &rule, &taken);
+    *missed_count = rule.missed_count;
+    return error;
 }
 
 goipc_error goipc_server_write(goipc_server *server, goipc_client_id to, uint32_t type,
@@ -362,6 +461,21 @@ goipc_error goipc_server_write(goipc_server *server, goipc_client_id to, uint32_
     size_t taken;
 
     return goipc_server_write_batch(server, to, &message, 1, &taken);
+}
+
+size_t goipc_server_queued(goipc_server *server, goipc_client_id client)
+{
+    goipci_connection *connection;
+    size_t size = 0;
+
+    goipci_endpoint_enter_look(&server->endpoint);
+    connection = hold_client(server, client);
+    if (connection != NULL) {
+        size = goipci_connection_queued(connection);
+        goipci_connection_drop(connection);
+    }
+    goipci_endpoint_exit(&server->endpoint);
+    return size;
 }
 
 void goipc_server_cork(goipc_server *server)
@@ -391,7 +505,7 @@ goipc_error goipc_server_disconnect(goipc_server *server, goipc_client_id client
     if (connection == NULL) {
         error = GOIPC_ERROR_NOT_CONNECTED;
     } else {
-        goipci_connection_request_leave(connection);
+        goipci_connection_request_leave(connection, GOIPC_ERROR_CLOSED);
         goipci_connection_drop(connection);
     }
     (void)goipci_endpoint_note(&server->endpoint, error);
@@ -417,6 +531,25 @@ goipc_error goipc_server_credentials(goipc_server *server, goipc_client_id clien
     found = connection != NULL;
     error =
         goipci_endpoint_note(&server->endpoint, found ? GOIPC_ERROR_OK : GOIPC_ERROR_NOT_CONNECTED);
+    goipci_endpoint_exit(&server->endpoint);
+    return error;
+}
+
+goipc_error goipc_server_set_user(goipc_server *server, goipc_client_id client, void *user)
+{
+    goipci_connection *connection;
+    goipc_error error = goipci_endpoint_enter(&server->endpoint);
+
+    if (error != GOIPC_ERROR_OK) {
+        return error;
+    }
+    connection = hold_client(server, client);
+    if (connection == NULL) {
+        error = goipci_endpoint_note(&server->endpoint, GOIPC_ERROR_NOT_CONNECTED);
+    } else {
+        atomic_store_explicit(&connection->user, user, memory_order_relaxed);
+        goipci_connection_drop(connection);
+    }
     goipci_endpoint_exit(&server->endpoint);
     return error;
 }

@@ -23,6 +23,7 @@ struct goipc_server {
     goipci_list paused; /* handshakes, by admission */
     goipci_list warm;
     goipci_admission admission;
+    goipc_full_policy full_policy; /* not DEFAULT */
     goipci_schedule schedule;
     goipc_client_id last_id;
 

@@ -31,10 +31,11 @@
  * Threads    A session: one thread at a time, except that after CONNECTED its receiving half
  *            (input, input_commit, input_end, next_event) and its sending half (send, output,
  *            output_consume) may be used by one thread each. An endpoint: one reading thread and
- *            any number of writing threads at once; `_interrupt` from anywhere, also from a signal
- *            handler; `_close` from any thread while others are inside calls (it frees when they
- *            have returned, with GOIPC_ERROR_CLOSED unless they only look), but nothing may be
- *            called once it has returned.
+ *            any number of writing threads at once. `_stop` and `_interrupt` from any thread and
+ *            from a signal handler, also during and after `_close`. `_close` frees the endpoint
+ *            when all calls have returned, so no other call may start any more. The way to end:
+ *            call `_stop`, join the threads that use the endpoint (their calls return CLOSED),
+ *            then call `_close` once.
  * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
  *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
  *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent,
@@ -74,6 +75,9 @@
  * out_size     Bytes written.
  * in           Where bytes are read from, `in_size` of them.
  * in_size      Bytes at `in`.
+ * user         Kept, never followed.
+ * missed       Room for `capacity` ids; NULL is allowed with capacity 0.
+ * missed_count Written on every return: how many clients did not get the message.
  * bytes        `size` bytes that are overwritten; NULL is allowed where there are none.
  * size         Bytes.
  * key          32 bytes of an AES-256 key.
@@ -140,10 +144,11 @@ GOIPC_API const char *goipc_version(void);
     X(TIMEOUT, 107, "deadline passed")                                                             \
     X(WOULD_BLOCK, 108, "would have to wait")                                                      \
     X(NOT_CONNECTED, 109, "no such client, or not connected")                                      \
-    X(CRYPTO_UNAVAILABLE, 110, "crypto back end is not built in")                                  \
+    X(CRYPTO_UNAVAILABLE, 110, "crypto back end is not built in, or not allowed under FIPS")       \
     X(MESSAGE_LIMIT, 111, "2^32 - 1 messages are sealed under this key; reconnect")                \
     X(FORKED, 112, "endpoint belongs to another process; open one after fork")                     \
     X(CAPACITY, 113, "output capacity is too small")                                               \
+    X(QUEUE_FULL, 114, "queue for this peer is full")                                              \
     X(VERSION, 200, "peer speaks another protocol version")                                        \
     X(ENCRYPTION, 201, "peer's encryption setting does not match ours")                            \
     X(REPLY, 202, "peer refused the handshake with an unknown reply")                              \
@@ -294,14 +299,16 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_decode_header(const uint8_t *in,
 /* ------------------------------------------------------------------------------------------------
  * 4 Crypto
  *
- * A table of functions is the whole seam: libtomcrypt is always there, OpenSSL 3 where it was found
- * at build time, and a caller may bring its own (or wrap one, to script `random` in a test). Zero
- * stripping, nonces, counting and limits are the core's, never the table's. Every function MUST be
- * safe to call from several threads on different aead objects.
+ * A table of functions is the whole seam. libtomcrypt is always there; OpenSSL 3, nettle and IPSec
+ * MB (Intel's Multi-Buffer Crypto for IPsec, x86-64 only, AES-256-GCM only) where they were found
+ * at build time and this processor can run them. The curve (with SHA-256 and randomness) and the
+ * cipher are chosen apart. A caller may bring its own table (or wrap one, to script `random` in a
+ * test). Zero stripping, nonces, counting and limits are the core's, never the table's. Every
+ * function MUST be safe to call from several threads on different aead objects.
  */
 /* A back end. The first argument of every function is `context`. */
 typedef struct goipc_crypto {
-    const char *name; /* "tomcrypt", "openssl" */
+    const char *name; /* such as "openssl" or "nettle+ipsec-mb" */
     void *context;    /* first argument of every function below */
 
     /* Fills `out` from the system's random source. It MUST fail (RANDOM) rather than give less. */
@@ -356,17 +363,24 @@ typedef struct goipc_crypto {
     void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
-/* The static table of libtomcrypt, which is always there. This and the next three do its one-time
- * registration, from any number of threads. */
+/* The static table of libtomcrypt, which is always there. This and the next three set up all back
+ * ends once, from any number of threads: see SECURITY.md for what that changes in libtommath and
+ * GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 /* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
  * that is running lacks an algorithm. */
 GOIPC_API const goipc_crypto *goipc_crypto_openssl(void);
-/* What NULL in a configuration means: openssl where there is one (constant-time AES, 20 times the
- * speed), else tomcrypt. */
+/* What NULL in a configuration means, decided once: the curve of nettle, else OpenSSL, else
+ * libtomcrypt; the cipher of IPSec MB, else OpenSSL, else nettle, else libtomcrypt. Its `name` says
+ * which. Where OpenSSL's configuration asks for FIPS (default_properties = fips=yes), only what its
+ * FIPS provider computes, "openssl-fips", and NULL without that provider: encrypted endpoints and
+ * sessions then fail with CRYPTO_UNAVAILABLE. */
 GOIPC_API const goipc_crypto *goipc_crypto_default(void);
 
-/* By its `name`, "tomcrypt" or "openssl"; NULL for one that is not built in. */
+/* By its name: CURVE+CIPHER, or one name where both are of the same library. CURVE is "nettle",
+ * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". "openssl-fips" asks for FIPS. NULL
+ * for a library that is not built in, that this processor cannot run, or that FIPS does not
+ * allow. */
 GOIPC_API const goipc_crypto *goipc_crypto_by_name(const char *name);
 
 /* Known answers for every function of the table: call it once at start-up where policy asks for it.
@@ -591,7 +605,8 @@ typedef struct goipc_message {
     goipc_status status; /* data: CONNECTED */
     goipc_error error;   /* DISCONNECTED status: why (DISCONNECTED for an orderly close), else OK */
     goipc_client_id client; /* on a server: whose message or status; 0 on a client */
-    uintptr_t reserved[3];  /* 0 */
+    void *user;             /* on a server: by goipc_server_set_user for this client, or NULL */
+    uintptr_t reserved[2];  /* 0 */
 } goipc_message;
 
 /* One message of a batch to be written. */
@@ -637,12 +652,21 @@ typedef struct goipc_options {
     uintptr_t reserved[16];           /* 0 */
 } goipc_options;
 
+/* What a server's write does when the queue of a client (queue_size_max) has no room. */
+typedef enum goipc_full_policy {
+    GOIPC_FULL_DEFAULT = 0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
+    GOIPC_FULL_REPORT = 1,  /* returns QUEUE_FULL at once; the client misses this message */
+    GOIPC_FULL_DISCONNECT = 2, /* the same, and disconnects the client with QUEUE_FULL */
+    GOIPC_FULL_WAIT = 3, /* waits for write_timeout_ms: a client that does not read delays the rest */
+} goipc_full_policy;
+
 /* What a server is told. */
 typedef struct goipc_server_config {
     goipc_options options;   /* what both kinds of endpoint are told */
     uint32_t clients_max;    /* served at once; 0: 1, as golang-ipc. More are closed at once */
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
+    goipc_full_policy full_policy; /* when the queue of a client is full */
     uintptr_t reserved[8];   /* 0 */
 } goipc_server_config;
 
@@ -685,14 +709,24 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read_batch(goipc_server *serve
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* Hands one message over for a client, or for GOIPC_CLIENT_ALL: it is sent now as far as the
- * connection takes it, and the rest by later calls (read, write, flush, close). Waits up to
- * write_timeout_ms only while that client's queue is full. An error means that this client was not
- * given any part of it. For ALL: every client is given it that can take it; the first error of the
- * others is returned; OK where there is none connected.
- * Errors: TYPE_RESERVED, MESSAGE_SIZE, NOT_CONNECTED, TIMEOUT, WOULD_BLOCK (write_timeout_ms is
- * GOIPC_NO_WAIT), INTERRUPTED, CLOSED, MESSAGE_LIMIT, FORKED, MEMORY, CRYPTO, SYSTEM, the PEER
- * error that ended the connection. */
+/* What a write of a server or a client returns, and what that means for the message:
+ *
+ *   OK                       taken: sent, or queued. Later calls and _close send what is queued.
+ *                            To know that the system has it all, call _flush before the process
+ *                            ends: what is queued then is lost.
+ *   QUEUE_FULL, WOULD_BLOCK, not taken, no part of it was sent; the connection goes on.
+ *   TIMEOUT, INTERRUPTED, any other LOCAL error
+ *   PEER and SYSTEM errors   not taken; the connection has ended, and messages that were still
+ *                            queued are lost with it. The DISCONNECTED status reports it.
+ *
+ * Nothing is sent twice. */
+
+/* Writes one message to a client, or to all with GOIPC_CLIENT_ALL. If the queue of a client has no
+ * room, full_policy decides. With GOIPC_CLIENT_ALL every client that can take the message gets it;
+ * the first error of the others is returned; OK if no client is connected.
+ * Errors: TYPE_RESERVED, MESSAGE_SIZE, NOT_CONNECTED, QUEUE_FULL, TIMEOUT, WOULD_BLOCK
+ * (write_timeout_ms is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, MESSAGE_LIMIT, FORKED, MEMORY, CRYPTO,
+ * SYSTEM, the PEER error that ended the connection. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write(goipc_server *server, goipc_client_id to,
                                                         uint32_t type, const void *data,
                                                         size_t data_size);
@@ -703,6 +737,29 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_batch(goipc_server *serv
                                                               goipc_client_id to,
                                                               const goipc_outgoing *messages,
                                                               size_t count, size_t *taken);
+/* As goipc_server_write_batch, but waits up to timeout_ms for room, whatever the policy.
+ * Errors: those of goipc_server_write, ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK
+ * (timeout 0). */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *server,
+                                                               goipc_client_id to,
+                                                               const goipc_outgoing *messages,
+                                                               size_t count, int32_t timeout_ms,
+                                                               size_t *taken);
+/* Writes one message to all clients and says which of them did not get it: their ids go to `missed`,
+ * at most `capacity` of them, their number to `missed_count`, also on failure.
+ * Returns the first error of the clients that missed it. Errors: those of goipc_server_write. */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_each(goipc_server *server, uint32_t type,
+                                                             const void *data, size_t data_size,
+                                                             goipc_client_id *missed,
+                                                             size_t capacity,
+                                                             size_t *missed_count);
+/* Bytes queued for a client that the system has not taken; 0 if there is no such client. */
+GOIPC_API size_t goipc_server_queued(goipc_server *server, goipc_client_id client);
+/* Keeps a pointer of the application for a client. It comes back in `user` of every later message of
+ * this client, the last one being its DISCONNECTED status. The library never follows it.
+ * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_set_user(goipc_server *server,
+                                                           goipc_client_id client, void *user);
 /* From cork to flush writes only gather, up to queue_size_max. */
 GOIPC_API void goipc_server_cork(goipc_server *server);
 /* Ends the cork, sends all that is queued for any client, and waits up to timeout_ms for it. What
@@ -729,13 +786,14 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_credentials(goipc_server *serv
                                                               goipc_client_id client,
                                                               goipc_credentials *credentials);
 
-/* LISTENING, or CONNECTED while at least one client is; CLOSED after _interrupt by _close. */
+/* LISTENING without clients, CONNECTED with at least one, CLOSED after goipc_server_stop. */
 GOIPC_API goipc_status goipc_server_status(goipc_server *server);
 /* Clients that are connected now. */
 GOIPC_API size_t goipc_server_client_count(goipc_server *server);
 /* Totals since start. */
 GOIPC_API void goipc_server_counters(goipc_server *server, goipc_counters *counters);
-/* The last failure of a call on this server, in words; OK and empty where there was none. */
+/* The last error that a call on this server returned or a client met, in words; OK and an empty
+ * text if there was none. */
 GOIPC_API void goipc_server_failure(goipc_server *server, goipc_failure *failure);
 /* errno (GetLastError() on Windows) of the last failure: goipc_server_failure in short. */
 GOIPC_API int goipc_server_system_error(goipc_server *server);
@@ -749,8 +807,13 @@ GOIPC_API intptr_t goipc_server_poll_fd(goipc_server *server);
  * that reads. */
 GOIPC_API int32_t goipc_server_poll_timeout_ms(goipc_server *server);
 
-/* Makes every call that waits on this endpoint, now and from now on, return INTERRUPTED, until
- * resume. Async-signal-safe. */
+/* Ends all work with this server, from any thread or a signal handler: calls that wait, and every
+ * later call that reads, writes, flushes or disconnects, return CLOSED. What is queued is sent by
+ * goipc_server_close, which follows once the threads that use the server have ended. NULL and a
+ * server that was closed are ignored. */
+GOIPC_API void goipc_server_stop(goipc_server *server);
+/* Makes every call that waits on this endpoint, and every read, return INTERRUPTED, now and from
+ * now on, until resume. Async-signal-safe; a server that was closed is ignored. */
 GOIPC_API void goipc_server_interrupt(goipc_server *server);
 /* Ends the interrupt. */
 GOIPC_API void goipc_server_resume(goipc_server *server);
@@ -785,14 +848,12 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read_batch(goipc_client *clien
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* Connects first where necessary, then returns once the system has taken the whole message, waiting
- * at most write_timeout_ms for both. TIMEOUT, WOULD_BLOCK, NOT_CONNECTED and LOCAL errors mean that
- * no part of it was sent. When a connection is lost, messages that were queued and not wholly
- * handed to the system are dropped with it; the DISCONNECTED status says that it happened, and
- * nothing is sent twice.
- * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is GOIPC_NO_WAIT and there
- * is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for good), PUBLIC_KEY (for
- * good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
+/* Writes one message, after connecting if necessary. Waits at most write_timeout_ms in all: for the
+ * connection, for room in the queue, and until the system has the message. What the system does not
+ * have by then is queued, and the write returns OK: see the table at goipc_server_write.
+ * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is
+ * GOIPC_NO_WAIT and there is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for
+ * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, uint32_t type,
                                                         const void *data, size_t data_size);
 /* Many messages in as few system calls as possible, in order. `taken` says how many were handed
@@ -801,6 +862,15 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, ui
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_batch(goipc_client *client,
                                                               const goipc_outgoing *messages,
                                                               size_t count, size_t *taken);
+/* As goipc_client_write_batch, but waits up to timeout_ms instead of write_timeout_ms.
+ * Errors: those of goipc_client_write, ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK
+ * (timeout 0). */
+GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_within(goipc_client *client,
+                                                               const goipc_outgoing *messages,
+                                                               size_t count, int32_t timeout_ms,
+                                                               size_t *taken);
+/* Bytes queued that the system has not taken; 0 while not CONNECTED. */
+GOIPC_API size_t goipc_client_queued(goipc_client *client);
 /* From cork to flush writes only gather, up to queue_size_max. */
 GOIPC_API void goipc_client_cork(goipc_client *client);
 /* Ends the cork, sends all that is queued, and waits up to timeout_ms for it.
@@ -815,7 +885,8 @@ GOIPC_API uint32_t goipc_client_send_size_max(goipc_client *client);
 GOIPC_API bool goipc_client_is_encrypted(goipc_client *client);
 /* Totals since start, over all connections. */
 GOIPC_API void goipc_client_counters(goipc_client *client, goipc_counters *counters);
-/* The last failure of a call on this client, in words; OK and empty where there was none. */
+/* The last error that a call on this client returned or a connection met, in words; OK and an empty
+ * text if there was none. */
 GOIPC_API void goipc_client_failure(goipc_client *client, goipc_failure *failure);
 /* errno (GetLastError() on Windows) of the last failure: goipc_client_failure in short. */
 GOIPC_API int goipc_client_system_error(goipc_client *client);
@@ -825,8 +896,9 @@ GOIPC_API intptr_t goipc_client_poll_fd(goipc_client *client);
 /* How many milliseconds to wait for that descriptor at most; GOIPC_FOREVER: no timer runs, 0: there
  * is something to read. */
 GOIPC_API int32_t goipc_client_poll_timeout_ms(goipc_client *client);
-/* Makes every call that waits on this endpoint, now and from now on, return INTERRUPTED, until
- * resume. Async-signal-safe. */
+/* As goipc_server_stop. */
+GOIPC_API void goipc_client_stop(goipc_client *client);
+/* As goipc_server_interrupt. */
 GOIPC_API void goipc_client_interrupt(goipc_client *client);
 /* Ends the interrupt. */
 GOIPC_API void goipc_client_resume(goipc_client *client);
