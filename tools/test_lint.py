@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import functions
 import links
 import pytest
 import yaml
@@ -78,3 +79,11 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path):
         "link to #no: no such heading",
         "link to none.md: no such file",
     ]
+
+
+def test_a_function_of_python_that_is_too_long_is_found():
+    def function(lines: int) -> str:
+        return "async def f():\n" + "    x = 1\n" * (lines - 1)
+
+    assert list(functions.too_long(function(functions.LINES_MAX))) == []
+    assert list(functions.too_long(function(functions.LINES_MAX + 1))) == [(1, "f", functions.LINES_MAX + 1)]

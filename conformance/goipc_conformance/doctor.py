@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
+
 from . import codec, data_files
 from .adapter import choose
 from .adapter.level1 import Adapter, ServeRefused
@@ -34,8 +36,6 @@ class Notice(Exception):
 
 @functools.cache
 def validators() -> dict[str, Any]:
-    import jsonschema
-
     schema = json.loads(data_files.read_text("schemas/hp1.schema.json") or "{}")
 
     def make(name: str) -> Any:

@@ -66,11 +66,8 @@ def shard_of(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def perform(
-    options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None, name: str = ""
-) -> Run:
-    """Runs a selection against the implementation that the options name, and holds it to its record. The progress
-    calls it by `name`, or as it calls itself."""
+def engine_for(options: argparse.Namespace) -> tuple[Engine, Settings]:
+    """What asks the implementation that the options name, after a first hello."""
     if not 0 < options.timeout_scale <= 1000:
         raise Usage("--timeout-scale takes a number above 0")
     if options.jobs < 1:
@@ -92,7 +89,15 @@ def perform(
         keep_everything=options.keep_all,
         isolation=options.isolate,
     )
-    engine = Engine(target.maker(choose.start_patience(timeout)), settings, sample)
+    return Engine(target.maker(choose.start_patience(timeout)), settings, sample), settings
+
+
+def perform(
+    options: argparse.Namespace, instances: list[Instance], record: Expectations | None = None, name: str = ""
+) -> Run:
+    """Runs a selection against the implementation that the options name, and holds it to its record. The progress
+    calls it by `name`, or as it calls itself."""
+    engine, settings = engine_for(options)
     progress = text.Progress(sys.stderr, name or engine.identity.name, len(instances), options.quiet)
 
     def on_result(result: Result) -> None:

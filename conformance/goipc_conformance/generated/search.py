@@ -154,13 +154,121 @@ class Session:
         return operation.signature in self.culprits
 
 
-def machine_for(session: Session) -> type[RuleBasedStateMachine]:
-    class Machine(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.performer: Performer | None = None
-            self.over = True
+class Machine(RuleBasedStateMachine):
+    """What may be done after a session has begun; `machine_for` says how it begins."""
 
+    session: Session
+    knobs: ops.Knobs
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.performer: Performer | None = None
+        self.over = True
+
+    def do(self, operation: ops.Operation) -> None:
+        assert self.performer is not None
+        try:
+            self.performer.perform(operation)
+            if self.session.has_seen_enough_of(operation):
+                self.over = True
+                self.performer.give_up()
+        except Finding as finding:
+            self.over = True
+            if self.session.note(self.knobs, self.performer.performed, finding):
+                raise
+
+    def is_open(self) -> bool:
+        return not self.over and self.performer is not None and self.performer.connected
+
+    def is_free(self) -> bool:
+        return not self.over and self.performer is not None and not self.performer.connected
+
+    @precondition(is_free)
+    @rule(every=st.sampled_from((0, 0, 1, 7)))
+    def connect(self, every: int) -> None:
+        self.do(ops.Connect(every))
+
+    @precondition(is_free)
+    @rule(data=st.data())
+    def bad_handshake(self, data: st.DataObject) -> None:
+        self.do(data.draw(bad_handshakes(self.knobs.encrypted)))
+
+    @precondition(is_open)
+    @rule(data=st.data())
+    def messages(self, data: st.DataObject) -> None:
+        self.do(data.draw(messages(self.knobs.maximum)))
+
+    @precondition(is_open)
+    @rule(size=st.integers(0, 40))
+    def control(self, size: int) -> None:
+        self.do(ops.Control(size))
+
+    @precondition(is_open)
+    @rule(length=st.sampled_from(("zero", "short", "over", "huge")))
+    def bad_length(self, length: str) -> None:
+        self.do(ops.BadLength(length))
+
+    @precondition(lambda self: self.is_open() and self.knobs.encrypted)
+    @rule(operation=bad_seals())
+    def bad_seal(self, operation: ops.BadSeal) -> None:
+        self.do(operation)
+
+    @precondition(is_open)
+    @rule(size=st.integers(0, 200), keep=st.integers(0, 999))
+    def truncate(self, size: int, keep: int) -> None:
+        self.do(ops.Truncate(size, keep))
+
+    @precondition(is_open)
+    @rule(size=st.integers(0, 200), keep=st.integers(0, 999))
+    def abort(self, size: int, keep: int) -> None:
+        self.do(ops.Abort(size, keep))
+
+    @precondition(is_open)
+    @rule(data=st.data())
+    def rearrange(self, data: st.DataObject) -> None:
+        self.do(data.draw(rearranged(self.knobs.encrypted)))
+
+    @precondition(is_open)
+    @rule(back=st.integers(0, 3))
+    def resend(self, back: int) -> None:
+        self.do(ops.Resend(back))
+
+    @precondition(is_open)
+    @rule(size=st.integers(0, 200), keep=st.integers(0, 999), ms=st.sampled_from((0, 1, 10)))
+    def pause(self, size: int, keep: int, ms: int) -> None:
+        self.do(ops.Pause(size, keep, ms))
+
+    @precondition(lambda self: self.is_open() and self.session.role == "server")
+    @rule(how=st.sampled_from(ops.Beside.HOWS))
+    def beside(self, how: str) -> None:
+        self.do(ops.Beside(how))
+
+    @precondition(is_open)
+    @rule(how=st.sampled_from(("finish", "abrupt")))
+    def leave(self, how: str) -> None:
+        self.do(ops.Leave(how))
+
+    # Without it a machine whose session is over would have no rule to run.
+    @precondition(lambda self: self.over)
+    @rule()
+    def rest(self) -> None:
+        pass
+
+    def teardown(self) -> None:
+        if self.performer is None:
+            return
+        try:
+            if not self.over:
+                self.performer.finish()
+        except Finding as finding:
+            if self.session.note(self.knobs, self.performer.performed, finding):
+                raise
+        finally:
+            self.performer.close()
+
+
+def machine_for(session: Session) -> type[RuleBasedStateMachine]:
+    class Begun(Machine):
         # A third of the sessions begins with a bad handshake: drawn only as one rule of many, most faults of a key
         # would never come up in a short search, and nothing that came before can hide what this one does. A third
         # begins with a proper connection, so that enough of them get as far as frames.
@@ -179,108 +287,8 @@ def machine_for(session: Session) -> type[RuleBasedStateMachine]:
             elif opening == "connect":
                 self.do(ops.Connect())
 
-        def do(self, operation: ops.Operation) -> None:
-            assert self.performer is not None
-            try:
-                self.performer.perform(operation)
-                if session.has_seen_enough_of(operation):
-                    self.over = True
-                    self.performer.give_up()
-            except Finding as finding:
-                self.over = True
-                if session.note(self.knobs, self.performer.performed, finding):
-                    raise
-
-        def is_open(self) -> bool:
-            return not self.over and self.performer is not None and self.performer.connected
-
-        def is_free(self) -> bool:
-            return not self.over and self.performer is not None and not self.performer.connected
-
-        @precondition(is_free)
-        @rule(every=st.sampled_from((0, 0, 1, 7)))
-        def connect(self, every: int) -> None:
-            self.do(ops.Connect(every))
-
-        @precondition(is_free)
-        @rule(data=st.data())
-        def bad_handshake(self, data: st.DataObject) -> None:
-            self.do(data.draw(bad_handshakes(self.knobs.encrypted)))
-
-        @precondition(is_open)
-        @rule(data=st.data())
-        def messages(self, data: st.DataObject) -> None:
-            self.do(data.draw(messages(self.knobs.maximum)))
-
-        @precondition(is_open)
-        @rule(size=st.integers(0, 40))
-        def control(self, size: int) -> None:
-            self.do(ops.Control(size))
-
-        @precondition(is_open)
-        @rule(length=st.sampled_from(("zero", "short", "over", "huge")))
-        def bad_length(self, length: str) -> None:
-            self.do(ops.BadLength(length))
-
-        @precondition(lambda self: self.is_open() and self.knobs.encrypted)
-        @rule(operation=bad_seals())
-        def bad_seal(self, operation: ops.BadSeal) -> None:
-            self.do(operation)
-
-        @precondition(is_open)
-        @rule(size=st.integers(0, 200), keep=st.integers(0, 999))
-        def truncate(self, size: int, keep: int) -> None:
-            self.do(ops.Truncate(size, keep))
-
-        @precondition(is_open)
-        @rule(size=st.integers(0, 200), keep=st.integers(0, 999))
-        def abort(self, size: int, keep: int) -> None:
-            self.do(ops.Abort(size, keep))
-
-        @precondition(is_open)
-        @rule(data=st.data())
-        def rearrange(self, data: st.DataObject) -> None:
-            self.do(data.draw(rearranged(self.knobs.encrypted)))
-
-        @precondition(is_open)
-        @rule(back=st.integers(0, 3))
-        def resend(self, back: int) -> None:
-            self.do(ops.Resend(back))
-
-        @precondition(is_open)
-        @rule(size=st.integers(0, 200), keep=st.integers(0, 999), ms=st.sampled_from((0, 1, 10)))
-        def pause(self, size: int, keep: int, ms: int) -> None:
-            self.do(ops.Pause(size, keep, ms))
-
-        @precondition(lambda self: self.is_open() and session.role == "server")
-        @rule(how=st.sampled_from(ops.Beside.HOWS))
-        def beside(self, how: str) -> None:
-            self.do(ops.Beside(how))
-
-        @precondition(is_open)
-        @rule(how=st.sampled_from(("finish", "abrupt")))
-        def leave(self, how: str) -> None:
-            self.do(ops.Leave(how))
-
-        # Without it a machine whose session is over would have no rule to run.
-        @precondition(lambda self: self.over)
-        @rule()
-        def rest(self) -> None:
-            pass
-
-        def teardown(self) -> None:
-            if self.performer is None:
-                return
-            try:
-                if not self.over:
-                    self.performer.finish()
-            except Finding as finding:
-                if session.note(self.knobs, self.performer.performed, finding):
-                    raise
-            finally:
-                self.performer.close()
-
-    return Machine
+    Begun.session = session
+    return Begun
 
 
 # --- the search -----------------------------------------------------------------------------------
@@ -326,6 +334,26 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @nothing_left_behind()
+def perform_round(session: Session, number: int, examples: int, steps: int, *, shrink: bool) -> BaseException | None:
+    """Draws sessions from one seed, `number`, until one finds something; gives what ended it early."""
+    options = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(seeded(number)(machine_for(session)), settings=options)
+    except (Finding, Flaky, HypothesisException, BaseExceptionGroup) as error:
+        return error
+    return None
+
+
 def search(
     make_subject: Callable[[str], Subject],
     role: str,
@@ -341,23 +369,15 @@ def search(
     on_aside: Callable[[str, int], None] = lambda signature, times: None,
     maxima: tuple[int, ...] = MAXIMA,
 ) -> list[Found]:
-    """Until so many examples have been drawn, or so many things found, or it is enough. The same seed draws the same
-    sessions; what is performed only to shrink a finding does not count, or the first one would use up all.
+    """Until so many examples have been drawn, so many things found, or it is enough. The same seed draws the same
+    sessions; what is performed only to shrink a finding does not count.
 
     With `worth` only findings of which it says so, by their signature and what was found before, are shrunk and
     confirmed; `on_aside` hears at the end how often there were others. Shrinking is then dropping operations, which
     takes far fewer sessions than Hypothesis does."""
     found: list[Found] = []
-    session = Session(
-        make_subject,
-        role,
-        seed,
-        timeout,
-        modes,
-        on_example,
-        None if worth is None else lambda signature: worth(signature, found),
-        maxima,
-    )
+    is_worth = None if worth is None else lambda signature: worth(signature, found)
+    session = Session(make_subject, role, seed, timeout, modes, on_example, is_worth, maxima)
     count = rounds = 0
 
     def counted() -> None:
@@ -371,33 +391,19 @@ def search(
         before = count
         number = int.from_bytes(hashlib.sha256(f"{seed}/{role}/{rounds}".encode()).digest()[:8], "big")
         rounds += 1
-        try:
-            run_state_machine_as_test(
-                seeded(number)(machine_for(session)),
-                settings=settings(
-                    max_examples=min(AT_ONCE_MAX, max(1, profile.examples - count)),
-                    stateful_step_count=profile.steps,
-                    deadline=None,
-                    database=None,
-                    print_blob=False,
-                    verbosity=Verbosity.quiet,
-                    report_multiple_bugs=False,
-                    phases=(Phase.generate, Phase.shrink) if worth is None else (Phase.generate,),
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+        examples = min(AT_ONCE_MAX, max(1, profile.examples - count))
+        error = perform_round(session, number, examples, profile.steps, shrink=worth is None)
+        if error is None:
             if count == before:
                 break  # there is nothing else to draw
             continue
-        except (Finding, Flaky, HypothesisException, BaseExceptionGroup) as error:
-            if session.failing is None or session.finding is None:
-                # What ends a session may change as the search learns, which Hypothesis takes for flakiness.
-                if isinstance(error, Flaky) and count > before:
-                    continue
-                raise error
-        one = confirm(
-            make_subject, minimal(make_subject, session.failing, session.finding, timeout), session.finding, timeout
-        )
+        if session.failing is None or session.finding is None:
+            # What ends a session may change as the search learns, which Hypothesis takes for flakiness.
+            if isinstance(error, Flaky) and count > before:
+                continue
+            raise error
+        shortest = minimal(make_subject, session.failing, session.finding, timeout)
+        one = confirm(make_subject, shortest, session.finding, timeout)
         found.append(one)
         on_found(one)
         # One that is looked for and did not come out well may be met again, in a better session.
