@@ -17,7 +17,7 @@ RULES = {hook["id"]: hook for hook in CONFIG["repos"][0]["hooks"] if hook["langu
 EXAMPLES = {
     "tabs": ["\tint x;", "int x;\r"],
     "width-c": ["x" * 101],
-    "place": ["cd /home/" + "somebody", "see /work/" + "x"],
+    "place": ["cd /ho" + "me/somebody", "see /wo" + "rk/x"],
     "unfinished": ["/* TO" + "DO: this */"],
     "unbounded": ["strcpy(a, b);", "strncpy(a, b, 3);", "x = sprintf (a, b);"],
     "state": ["strtok(a, b);", "char *x = mktemp(name);"],

@@ -39,8 +39,8 @@ static void put_bash_value(FILE *out, table_value value, const char *words)
         [TABLE_WORD] = NULL,
         [TABLE_FILE] = "mapfile -t COMPREPLY < <(compgen -f -- \"$current\")",
         [TABLE_DIRECTORY] = "mapfile -t COMPREPLY < <(compgen -d -- \"$current\")",
-        [TABLE_ENDPOINT_NAME] = "mapfile -t COMPREPLY < <(compgen -W \"$(_goipc_names)\" -- "
-                                "\"$current\")",
+        [TABLE_ENDPOINT_NAME] = ("mapfile -t COMPREPLY < <(compgen -W \"$(_goipc_names)\" -- "
+                                 "\"$current\")"),
     };
 
     if (value == TABLE_WORD) {

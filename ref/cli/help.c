@@ -129,6 +129,11 @@ static void put_takers(FILE *out, const table_option *option)
     fputs(")\n", out);
 }
 
+static int capital(const char *text)
+{
+    return toupper((unsigned char)text[0]);
+}
+
 void table_put_manual(FILE *out)
 {
     fputs(".SH COMMANDS\n", out);
@@ -136,7 +141,7 @@ void table_put_manual(FILE *out)
         const table_command *command = &table_commands[i];
 
         fprintf(out, ".TP\n.BI \"%s \" \"%s\"\n%c", command->name, command->operands,
-                toupper((unsigned char)command->summary[0]));
+                capital(command->summary));
         put_roff_line(out, "", command->summary + 1, ".\n");
         put_roff_line(out, "", command->text, "\n");
     }

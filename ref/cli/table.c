@@ -137,5 +137,8 @@ const table_option *table_find_option(int id)
 
 char table_letter(const table_option *option)
 {
-    return option->id < OPTION_QUOTED ? (char)option->id : '\0';
+    if (option->id < OPTION_QUOTED) {
+        return (char)option->id;
+    }
+    return '\0';
 }

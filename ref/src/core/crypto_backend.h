@@ -85,6 +85,6 @@ bool goipci_openssl_fips_asked(void);
 
 /* Every table that goipc_crypto_by_name knows here, the best first; says how many there are. */
 enum { GOIPCI_CRYPTO_TABLES_MAX = 12 };
-size_t goipci_crypto_tables(const goipc_crypto *tables[GOIPCI_CRYPTO_TABLES_MAX]);
+size_t goipci_crypto_tables(const goipc_crypto *found[GOIPCI_CRYPTO_TABLES_MAX]);
 
 #endif
