@@ -70,7 +70,9 @@ GO_SERVER = """
 package main
 
 import (
+    "fmt"
     "strings"
+    "time"
 
     ipc "github.com/james-barrow/golang-ipc"
 )
@@ -89,6 +91,10 @@ func main() {
         if message.MsgType > 0 {
             said = append(said, string(message.Data))
             server.Write(1, []byte(strings.Join(said, " | ")))
+        }
+        if message.Status == "Disconnected" {
+            time.Sleep(100 * time.Millisecond) // the library closes the connection once more after it has told so
+            fmt.Println("left")
         }
     }
 }
@@ -209,5 +215,6 @@ def test_on_one_go_server(name: str, tmp_path: Path, clients: dict[str, tuple[st
                 only[language].say(said[-1])
                 assert only[language].next() == " | ".join(said)
                 only[language].end()
+                assert server.next() == "left"  # golang-ipc is deaf to a client that comes before
     server.kill()
     os.unlink(f"/tmp/{name}.sock")
