@@ -99,7 +99,8 @@ static void tell_key(decoding *self, const char *what)
 static void tell_opened(decoding *self, uint8_t *body, size_t body_size)
 {
     static const char *const sealed = "sealed frame";
-    const goipc_crypto *crypto = goipc_crypto_default();
+    const goipc_crypto *given = self->settings->options.crypto;
+    const goipc_crypto *crypto = given != NULL ? given : goipc_crypto_default();
     uint32_t type;
     const uint8_t *data;
     size_t data_size;

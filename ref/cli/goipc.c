@@ -10,9 +10,9 @@ static int print_version(void)
     const goipc_crypto *crypto = goipc_crypto_default();
 
     fprintf(console_out(), "goipc %s (crypto: %s)\n", goipc_version(),
-            crypto != NULL
-                ? crypto->name
-                : "none, as OpenSSL is configured for FIPS and its FIPS provider is not there");
+            crypto != NULL ? crypto->name
+                           : "none: none is built in, or OpenSSL is configured for FIPS and its "
+                             "FIPS provider is not there");
     return console_flush() ? CLI_EXIT_OK : CLI_EXIT_FAILED;
 }
 

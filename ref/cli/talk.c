@@ -219,15 +219,29 @@ static bool is_time_over(talk *self)
     return lingers(self) && until(self->feed.over_ms, self->settings->linger_ms) == 0;
 }
 
+/* Whether the input has ended and all of it is sent. Where it has not been looked at since the
+ * connection was made, it may have ended long ago. */
+static bool is_all_sent(talk *self)
+{
+    message_line line;
+
+    if (!self->feed.over && feed_wants_input(&self->feed) &&
+        (console_wait(NULL, 0, CONSOLE_INPUT, 0) & CONSOLE_INPUT) != 0 &&
+        !feed_read_input(&self->feed)) {
+        return false;
+    }
+    return !self->has_waiting && !feed_next(&self->feed, &line) && self->feed.over;
+}
+
 /* The server has closed the connection: whether that is what was waited for. */
-static int judge_close(const talk *self)
+static int judge_close(talk *self)
 {
     if (self->settings->count > 0) {
         cli_say("the server closed the connection; %llu of %llu messages have arrived",
                 (unsigned long long)self->arrived_count, (unsigned long long)self->settings->count);
         return CLI_EXIT_FAILED;
     }
-    if (!self->feed.over) {
+    if (!is_all_sent(self)) {
         cli_say("the server closed the connection before the input ended");
         return CLI_EXIT_FAILED;
     }
@@ -240,7 +254,7 @@ static int judge_close(const talk *self)
 }
 
 /* Why the loop ended, in words and as an exit status. */
-static int judge_end(const talk *self, goipc_error error)
+static int judge_end(talk *self, goipc_error error)
 {
     goipc_failure failure = {.error = GOIPC_ERROR_OK};
 

@@ -1,84 +1,100 @@
 # SPDX-License-Identifier: MIT
-# Finds what the library links. Sets GOIPC_LIBRARIES (in link order), GOIPC_INCLUDE_DIRS, GOIPC_HAVE_OPENSSL,
-# GOIPC_HAVE_NETTLE, GOIPC_HAVE_IPSEC_MB, and for the installed package files GOIPC_PC_REQUIRES (pkg-config modules) and GOIPC_PC_LIBS.
-if(NOT WIN32) # whose own threads need no library
-    set(THREADS_PREFER_PTHREAD_FLAG ON)
-    find_package(Threads REQUIRED)
-endif()
-
-# libtomcrypt ships no CMake package of its own in its 1.18 releases.
-find_path(GOIPC_TOMCRYPT_INCLUDE_DIR tomcrypt.h)
-find_library(GOIPC_TOMCRYPT_LIBRARY tomcrypt)
-find_path(GOIPC_TOMMATH_INCLUDE_DIR tommath.h PATH_SUFFIXES libtommath)
-find_library(GOIPC_TOMMATH_LIBRARY tommath)
-mark_as_advanced(GOIPC_TOMCRYPT_INCLUDE_DIR GOIPC_TOMCRYPT_LIBRARY
-    GOIPC_TOMMATH_INCLUDE_DIR GOIPC_TOMMATH_LIBRARY)
-foreach(part TOMCRYPT_INCLUDE_DIR TOMCRYPT_LIBRARY TOMMATH_INCLUDE_DIR TOMMATH_LIBRARY)
-    if(NOT GOIPC_${part})
-        message(FATAL_ERROR "libtomcrypt or libtommath is missing (no GOIPC_${part}); "
-            "Debian: apt install libtomcrypt-dev libtommath-dev")
-    endif()
-endforeach()
-
-set(GOIPC_LIBRARIES ${GOIPC_TOMCRYPT_LIBRARY} ${GOIPC_TOMMATH_LIBRARY})
-set(GOIPC_INCLUDE_DIRS ${GOIPC_TOMCRYPT_INCLUDE_DIR} ${GOIPC_TOMMATH_INCLUDE_DIR})
-set(GOIPC_PC_LIBS "-ltomcrypt -ltommath")
+# Finds what the library links. Sets GOIPC_LIBRARIES (paths, in link order), GOIPC_INCLUDE_DIRS, GOIPC_HAVE_<back end>,
+# and for the installed package files GOIPC_LINK_NAMES (the names of the same libraries), GOIPC_ARCHIVE_NAMES (what the
+# archives need besides, in a program without shared libraries) and GOIPC_PC_REQUIRES (modules of pkg-config).
+set(GOIPC_LIBRARIES "")
+set(GOIPC_INCLUDE_DIRS "")
+set(GOIPC_LINK_NAMES "")
+set(GOIPC_ARCHIVE_NAMES "")
 set(GOIPC_PC_REQUIRES "")
+set(back_ends "")
 
-set(GOIPC_HAVE_OPENSSL OFF)
-set(GOIPC_NO_OPENSSL "_none") # the file that says so
-if(GOIPC_OPENSSL)
-    find_package(OpenSSL 3.0 QUIET COMPONENTS Crypto)
-    if(OpenSSL_FOUND OR OPENSSL_FOUND)
-        set(GOIPC_HAVE_OPENSSL ON)
-        set(GOIPC_NO_OPENSSL "")
-        list(APPEND GOIPC_LIBRARIES OpenSSL::Crypto)
-        set(GOIPC_PC_REQUIRES "libcrypto >= 3.0")
-    else()
-        message(STATUS "OpenSSL 3 not found: goipc is built without it")
-    endif()
-endif()
-
-# Finds the header and the library of every PART (name header library), each as GOIPC_<name>_INCLUDE_DIR and
-# GOIPC_<name>_LIBRARY, and links them where all are there. Sets GOIPC_HAVE_<back end>.
+# Finds the header and the library of every part (name:header:library), as GOIPC_<name>_INCLUDE_DIR and
+# GOIPC_<name>_LIBRARY, and links them where all are there.
 function(goipc_find_back_end back_end title)
     set(GOIPC_HAVE_${back_end} OFF PARENT_SCOPE)
     if(NOT GOIPC_${back_end})
         return()
     endif()
-    set(libraries ${GOIPC_LIBRARIES})
-    set(directories ${GOIPC_INCLUDE_DIRS})
-    set(pc_libs "${GOIPC_PC_LIBS}")
     foreach(part ${ARGN})
         string(REPLACE ":" ";" part ${part})
         list(GET part 0 name)
         list(GET part 1 header)
         list(GET part 2 library)
-        find_path(GOIPC_${name}_INCLUDE_DIR ${header})
+        find_path(GOIPC_${name}_INCLUDE_DIR ${header} PATH_SUFFIXES lib${library})
         find_library(GOIPC_${name}_LIBRARY ${library})
         mark_as_advanced(GOIPC_${name}_INCLUDE_DIR GOIPC_${name}_LIBRARY)
         if(NOT GOIPC_${name}_INCLUDE_DIR OR NOT GOIPC_${name}_LIBRARY)
             message(STATUS "${title} not found (${header}, ${library}): goipc is built without it")
             return()
         endif()
-        list(APPEND libraries ${GOIPC_${name}_LIBRARY})
-        list(APPEND directories ${GOIPC_${name}_INCLUDE_DIR})
-        string(APPEND pc_libs " -l${library}")
+        list(APPEND GOIPC_LIBRARIES ${GOIPC_${name}_LIBRARY})
+        list(APPEND GOIPC_INCLUDE_DIRS ${GOIPC_${name}_INCLUDE_DIR})
+        list(APPEND GOIPC_LINK_NAMES ${library})
     endforeach()
-    set(GOIPC_LIBRARIES ${libraries} PARENT_SCOPE)
-    set(GOIPC_INCLUDE_DIRS ${directories} PARENT_SCOPE)
-    set(GOIPC_PC_LIBS "${pc_libs}" PARENT_SCOPE)
+    foreach(result GOIPC_LIBRARIES GOIPC_INCLUDE_DIRS GOIPC_LINK_NAMES)
+        set(${result} "${${result}}" PARENT_SCOPE)
+    endforeach()
     set(GOIPC_HAVE_${back_end} ON PARENT_SCOPE)
 endfunction()
 
+# libtomcrypt ships no CMake package of its own in its 1.18 releases.
+goipc_find_back_end(TOMCRYPT libtomcrypt TOMCRYPT:tomcrypt.h:tomcrypt TOMMATH:tommath.h:tommath)
+if(GOIPC_HAVE_TOMCRYPT)
+    # Debian's archive of libtomcrypt calls GMP.
+    get_filename_component(archive ${GOIPC_TOMCRYPT_LIBRARY} DIRECTORY)
+    if(EXISTS ${archive}/libtomcrypt.a)
+        file(STRINGS ${archive}/libtomcrypt.a calls REGEX "__gmpz_" LIMIT_COUNT 1)
+        if(calls)
+            list(APPEND GOIPC_ARCHIVE_NAMES gmp)
+        endif()
+    endif()
+endif()
+
+set(GOIPC_HAVE_OPENSSL OFF)
+if(GOIPC_OPENSSL)
+    find_package(OpenSSL 3.0 QUIET COMPONENTS Crypto)
+    if(OpenSSL_FOUND OR OPENSSL_FOUND)
+        set(GOIPC_HAVE_OPENSSL ON)
+        list(APPEND GOIPC_LIBRARIES ${OPENSSL_CRYPTO_LIBRARIES})
+        list(APPEND GOIPC_INCLUDE_DIRS ${OPENSSL_INCLUDE_DIR})
+        list(APPEND GOIPC_LINK_NAMES crypto)
+        list(APPEND GOIPC_ARCHIVE_NAMES ${CMAKE_DL_LIBS})
+        set(GOIPC_PC_REQUIRES "libcrypto >= 3.0")
+    else()
+        message(STATUS "OpenSSL 3 not found: goipc is built without it")
+    endif()
+endif()
 goipc_find_back_end(NETTLE nettle HOGWEED:nettle/ecc.h:hogweed NETTLE:nettle/gcm.h:nettle GMP:gmp.h:gmp)
+set(GOIPC_HAVE_IPSEC_MB OFF)
 if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     goipc_find_back_end(IPSEC_MB "IPSec MB" IPSEC_MB:intel-ipsec-mb.h:IPSec_MB)
 endif()
-if(NOT WIN32)
-    list(APPEND GOIPC_LIBRARIES Threads::Threads)
-else()
+if(NOT GOIPC_HAVE_TOMCRYPT AND NOT GOIPC_HAVE_OPENSSL AND NOT GOIPC_HAVE_NETTLE)
+    message(FATAL_ERROR "no crypto library is found: goipc needs libtomcrypt with libtommath, OpenSSL 3, or nettle "
+        "(Debian: apt install libtomcrypt-dev libtommath-dev, libssl-dev, or nettle-dev)")
+endif()
+
+# Processors without instructions for 64-bit atomics (armel, mipsel, powerpc, some riscv) call a library for them.
+include(CheckCSourceCompiles)
+set(atomic_source "#include <stdatomic.h>\n#include <stdint.h>
+static _Atomic uint64_t value;
+int main(void) { return (int)atomic_fetch_add(&value, 1); }")
+check_c_source_compiles("${atomic_source}" GOIPC_ATOMICS_ARE_BUILT_IN)
+if(NOT GOIPC_ATOMICS_ARE_BUILT_IN)
+    list(APPEND GOIPC_LIBRARIES atomic)
+    list(APPEND GOIPC_LINK_NAMES atomic)
+endif()
+
+if(WIN32)
     # Randomness; tokens and access lists.
     list(APPEND GOIPC_LIBRARIES bcrypt advapi32)
-    string(APPEND GOIPC_PC_LIBS " -lbcrypt -ladvapi32")
+    list(APPEND GOIPC_LINK_NAMES bcrypt advapi32)
+else()
+    set(THREADS_PREFER_PTHREAD_FLAG ON)
+    find_package(Threads REQUIRED)
+    # By name: a target of find_package is not known in a project that adds this one.
+    if(CMAKE_THREAD_LIBS_INIT)
+        list(APPEND GOIPC_LIBRARIES ${CMAKE_THREAD_LIBS_INIT})
+    endif()
 endif()

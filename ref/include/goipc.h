@@ -363,9 +363,9 @@ typedef struct goipc_crypto {
     void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
-/* The static table of libtomcrypt, which is always there. This and the next three set up all back
- * ends once, from any number of threads: see SECURITY.md for what that changes in libtommath and
- * GMP. */
+/* The static table of libtomcrypt. NULL where the library was built without it. This and the next
+ * three set up all back ends once, from any number of threads: see SECURITY.md for what that
+ * changes in libtommath and GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 /* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
  * that is running lacks an algorithm. */
@@ -492,7 +492,7 @@ typedef struct goipc_event {
 /* The server's HELLO is queued at once. config may be NULL (a server with every default).
  * Errors: ARGUMENT (unknown enum value, a server with OPTIONAL, a maximum above
  * GOIPC_MESSAGE_SIZE_CEILING, or on a 32-bit system above a fourth of the address space),
- * MEMORY. */
+ * MEMORY, CRYPTO_UNAVAILABLE (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_new(const goipc_session_config *config,
                                                        goipc_session **session);
 /* Ends a session, wipes its keys, frees; NULL is allowed. What it lent is invalid afterwards. */
@@ -687,7 +687,8 @@ typedef struct goipc_client_config {
  * stale socket of our own is replaced; anything else in the way is left alone and named in
  * failure.text. goipc_server_close ends what it makes.
  * Errors: ARGUMENT (of the configuration), NAME, MEMORY, ADDRESS_IN_USE, PATH_BLOCKED, PERMISSION,
- * NOT_FOUND (no such directory), RESOURCES, SYSTEM. */
+ * NOT_FOUND (no such directory), RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE (`crypto` is NULL and there
+ * is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
                                                         const goipc_server_config *config,
                                                         goipc_server **server);
@@ -826,7 +827,8 @@ GOIPC_API void goipc_server_close(goipc_server *server);
 
 /* Makes a client for NAME. It dials inside the first read or write (a server that is not there yet
  * is tried again until timeout_ms). goipc_client_close ends what it makes.
- * Errors: ARGUMENT (of the configuration), NAME, MEMORY, RESOURCES, SYSTEM. */
+ * Errors: ARGUMENT (of the configuration), NAME, MEMORY, RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE
+ * (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_start(const char *name,
                                                         const goipc_client_config *config,
                                                         goipc_client **client);

@@ -305,11 +305,13 @@ def test_tap_refuses() -> None:
 def test_exit_status_of_a_client() -> None:
     for way, wanted in ((signal.SIGKILL, 1), (signal.SIGTERM, 0)):
         with Scene() as scene:
-            server = scene.serve("-q")
+            server = scene.serve()
             client = scene.start("connect", "demo")
+            read_until(server.stderr, b"client 1")  # whose last byte of the handshake the server has read
             read_until(client.stderr, b"connected to")
             server.send_signal(way)
-            check(f"the server ended by {way.name}", wanted, client.wait(LIMIT_S))
+            error = client.communicate(timeout=LIMIT_S)[1]
+            check(f"the server ended by {way.name}, client says {error!r}", wanted, client.returncode)
     with Scene() as scene:
         server = scene.serve("-q")
         client = scene.start("connect", "demo", stdin=subprocess.PIPE)

@@ -34,6 +34,10 @@ ctest(valgrind valgrind EXPECT "memcheck finds nothing in any C test" NEEDS valg
     TIMEOUT 2400 BEFORE env GOIPC_TEST_SLOW=1 CTEST -LE "no-valgrind|install")
 ctest(soak release EXPECT "100,000 hostile connections, 10,000 reconnects and 1,000 kills of each side are survived"
     BUILDS release ALONE TIMEOUT 3600 CTEST -C soak -L soak)
+check(consumers EXPECT "programs of every kind of build find and link goipc" COUNTS exit NEEDS meson COST 300 TIMEOUT 1800
+    COMMAND sh -c "ref/test/test_install.sh \"$PWD\" \"$PWD/build/consumers\" all")
+check(musl EXPECT "the library and the program work with musl, without shared libraries" COUNTS exit NEEDS musl-gcc=musl-tools
+    LOCKS cross COST 300 TIMEOUT 1800 COMMAND sh -c "ref/test/test_musl.sh \"$PWD/build/musl-test\"")
 check(ref.coverage EXPECT "every branch of the layers without an operating system is taken by a test" COST 120
     TIMEOUT 900 COUNTS exit COMMAND ref/test/coverage.sh)
 check(constant_time EXPECT "no branch and no address depends on a secret" NEEDS valgrind BUILDS release COUNTS exit
