@@ -14,12 +14,12 @@ static void test_begin(void)
     } rows[] = {
         {1, 0, 0, false, GOIPCI_ADMIT},
         {1, 0, 128, false, GOIPCI_ADMIT},
-        {1, 0, 129, false, GOIPCI_ADMIT_FOR_OLDEST},
+        {1, 0, 129, false, GOIPCI_ADMIT_FOR_ANOTHER},
         {1, 1, 0, false, GOIPCI_REFUSE},
         {1, 1, 0, true, GOIPCI_ADMIT},
-        {1, 1, 129, true, GOIPCI_ADMIT_FOR_OLDEST},
+        {1, 1, 129, true, GOIPCI_ADMIT_FOR_ANOTHER},
         {100, 99, 227, false, GOIPCI_ADMIT},
-        {100, 99, 228, false, GOIPCI_ADMIT_FOR_OLDEST},
+        {100, 99, 228, false, GOIPCI_ADMIT_FOR_ANOTHER},
         {100, 100, 0, false, GOIPCI_REFUSE},
         {UINT32_MAX, 1000, 1000, false, GOIPCI_ADMIT},
     };
@@ -115,8 +115,30 @@ static void test_step(void)
     EXPECT(goipci_admission_is_due(&limiting, 1, 0, 5000));
 }
 
+/* A point a second, and a clock that stands or goes back takes nothing. */
+static void test_score_falls_with_time(void)
+{
+    goipci_admission admission = {.clients_max = 1, .score = 10};
+
+    goipci_admission_tick(&admission, 5000);
+    EXPECT(admission.score == 10);
+    goipci_admission_tick(&admission, 5999);
+    EXPECT(admission.score == 10);
+    goipci_admission_tick(&admission, 6000);
+    EXPECT(admission.score == 9);
+    goipci_admission_tick(&admission, 8500);
+    EXPECT(admission.score == 7);
+    goipci_admission_tick(&admission, 9000);
+    EXPECT(admission.score == 6);
+    goipci_admission_tick(&admission, 100);
+    EXPECT(admission.score == 6);
+    goipci_admission_tick(&admission, INT64_MAX / 2);
+    EXPECT(admission.score == 0);
+}
+
 int main(void)
 {
+    test_score_falls_with_time();
     test_begin();
     test_complete();
     test_score();

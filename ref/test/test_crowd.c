@@ -258,15 +258,15 @@ static void test_nobody_to_be_spared(void)
 
     start_counted(&self, &pair, 4);
     make_distrustful(&self, &pair);
+    steps = self.steps;
     for (int i = 0; i < 4; i++) {
         peers[i] = peer_that_agrees(pair.name);
     }
     waste_one(&pair); /* so that the next is due only in a while */
     goipc_client_close(pair.client);
     pair.client = NULL;
-    steps = self.steps;
     (void)server_expect_status(pair.server, GOIPC_STATUS_DISCONNECTED);
-    while (self.steps < steps + 3) { /* one may have had its turn before */
+    while (self.steps < steps + 4) { /* each of them has its turn, before or now */
         EXPECT(test_clock_ms() < until);
         (void)!goipc_server_read(pair.server, 1, &message);
     }

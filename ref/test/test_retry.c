@@ -19,7 +19,7 @@ static void test_pauses_double_up_to_the_interval(void)
             const int64_t pause = expected < intervals[i] ? expected : intervals[i];
             const int64_t now_ms = 1000 * attempt;
 
-            goipci_retry_failed(&retry, now_ms, 0);
+            goipci_retry_failed(&retry, now_ms, 0, false);
             EXPECT(retry.dial_at_ms == now_ms + pause);
             expected *= expected < INT32_MAX ? 2 : 1;
         }
@@ -36,7 +36,7 @@ static void test_jitter_takes_up_to_half(void)
 
         goipci_retry_init(&retry, 0, 512);
         for (int attempt = 0; attempt < 12; attempt++) {
-            goipci_retry_failed(&retry, 0, numbers[i]);
+            goipci_retry_failed(&retry, 0, numbers[i], false);
         }
         EXPECT(retry.dial_at_ms >= 256 && retry.dial_at_ms <= 512);
         early = early || retry.dial_at_ms == 256;
@@ -88,13 +88,13 @@ static void test_after_a_connection(void)
         goipci_retry retry;
 
         goipci_retry_init(&retry, 300, 1000);
-        goipci_retry_failed(&retry, 0, 0);
-        goipci_retry_failed(&retry, 0, 0);
+        goipci_retry_failed(&retry, 0, 0, false);
+        goipci_retry_failed(&retry, 0, 0, false);
         goipci_retry_opened(&retry, 5000, 7);
         goipci_retry_lost(&retry, rows[i].lost_ms, rows[i].traffic, 0);
         EXPECT(retry.dial_at_ms == rows[i].dial_at_ms);
         EXPECT(retry.give_up_ms == rows[i].lost_ms + 300); /* the time begins anew */
-        goipci_retry_failed(&retry, 0, 0);
+        goipci_retry_failed(&retry, 0, 0, false);
         EXPECT(retry.dial_at_ms == (rows[i].dial_at_ms == rows[i].lost_ms ? 2 : 16));
     }
 }
@@ -132,8 +132,25 @@ static void test_errors_that_end_it(void)
     }
 }
 
+/* A server that is only busy is asked again soon, however often. */
+static void test_busy_server(void)
+{
+    goipci_retry retry;
+
+    goipci_retry_init(&retry, 0, 0);
+    goipci_retry_begin(&retry, 0);
+    for (int i = 0; i < 20; i++) {
+        goipci_retry_failed(&retry, 0, 0, true);
+        EXPECT(retry.dial_at_ms <= 20);
+    }
+    EXPECT(retry.dial_at_ms == 20);
+    goipci_retry_failed(&retry, 0, 0, false);
+    EXPECT(retry.dial_at_ms == 40);
+}
+
 int main(void)
 {
+    test_busy_server();
     test_pauses_double_up_to_the_interval();
     test_jitter_takes_up_to_half();
     test_what_is_due();

@@ -9,6 +9,7 @@ enum {
     HANDSHAKE_FAILED = 1, /* after a curve operation */
     CLIENT_CAME = 4,
     CLIENT_FAILED = 6, /* takes back what it brought when it came, and the cost of its handshake */
+    SCORE_FALL_MS = 1000,  /* for each point */
     RESUME_MESSAGES = 256,
     RESUME_MS = 50,
 };
@@ -24,7 +25,7 @@ goipci_decision goipci_admission_begin(const goipci_admission *admission, size_t
     if (!goipci_admission_has_slot(admission, client_count) && !slot_is_ending) {
         return GOIPCI_REFUSE;
     }
-    return pending_count >= (size_t)admission->clients_max + PENDING_MAX ? GOIPCI_ADMIT_FOR_OLDEST
+    return pending_count >= (size_t)admission->clients_max + PENDING_MAX ? GOIPCI_ADMIT_FOR_ANOTHER
                                                                          : GOIPCI_ADMIT;
 }
 
@@ -41,6 +42,18 @@ static void raise_score(goipci_admission *admission, unsigned amount)
 {
     admission->score += amount;
     admission->score = admission->score < SCORE_MAX ? admission->score : SCORE_MAX;
+}
+
+void goipci_admission_tick(goipci_admission *admission, int64_t now_ms)
+{
+    const int64_t points = (now_ms - admission->score_ms) / SCORE_FALL_MS;
+
+    if (admission->score_ms == 0 || points < 0) {
+        admission->score_ms = now_ms;
+    } else if (points > 0) {
+        admission->score -= points < admission->score ? (unsigned)points : admission->score;
+        admission->score_ms += points * SCORE_FALL_MS;
+    }
 }
 
 void goipci_admission_handshake_failed(goipci_admission *admission)

@@ -6,13 +6,17 @@
  * out. When all slots are taken, a new connection is closed at once, unless a client has
  * disconnected whose last messages are still unread. Then the new connection does its handshake and
  * waits for that slot. This covers a program that restarts and connects again at once. With too
- * many pending handshakes, the oldest is refused: it has had the most time.
+ * many pending handshakes, one of the process that has the most of them is refused (share.h): the
+ * oldest that no curve operation was done for, else the oldest. If no process has more than that of
+ * the new connection, the new one is refused.
  *
  * Curve operations. They are what a peer can make a server pay for: one costs as much as a thousand
  * messages. None is done for a peer that has disconnected. The server keeps a failure score. While
  * it has clients and the score is high, it pauses handshakes before a curve operation and lets them
- * go on one by one, every 256 messages or 50 ms. They resume last in, first out, so that a new
- * client is not queued behind an attacker's backlog.
+ * go on one by one, every 256 messages or 50 ms. The next one belongs to the process with the
+ * fewest pending handshakes, so that a new client is not queued behind an attacker's backlog. Among
+ * equals, one that has done its first operation goes first; then the newest every other time, else
+ * any. The score falls by one a second.
  */
 #ifndef GOIPC_ADMISSION_H
 #define GOIPC_ADMISSION_H
@@ -22,6 +26,7 @@
 typedef struct goipci_admission {
     uint32_t clients_max;
     unsigned score;        /* of failures */
+    int64_t score_ms;      /* up to when it has fallen */
     int64_t due_ms;        /* when the next paused handshake may go on, */
     uint64_t due_messages; /* or when so many messages have been received */
 } goipci_admission;
@@ -29,7 +34,7 @@ typedef struct goipci_admission {
 /* What to do with a connection that was accepted, or that has finished its handshake. */
 typedef enum goipci_decision {
     GOIPCI_ADMIT,
-    GOIPCI_ADMIT_FOR_OLDEST, /* and refuse the oldest pending handshake */
+    GOIPCI_ADMIT_FOR_ANOTHER, /* if another pending handshake is refused for it */
     GOIPCI_WAIT,             /* until a slot is free */
     GOIPCI_REFUSE,
 } goipci_decision;
@@ -42,6 +47,8 @@ goipci_decision goipci_admission_begin(const goipci_admission *admission, size_t
 goipci_decision goipci_admission_complete(const goipci_admission *admission, size_t client_count,
                                           bool slot_is_ending);
 
+/* Time has passed: the score falls. */
+void goipci_admission_tick(goipci_admission *admission, int64_t now_ms);
 /* A handshake has failed after a curve operation. */
 void goipci_admission_handshake_failed(goipci_admission *admission);
 /* An encrypted client has broken the protocol. */

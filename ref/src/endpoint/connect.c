@@ -162,7 +162,8 @@ static void fail_attempt(goipc_client *client, goipc_error error, int system_err
     if (goipci_retry_is_pointless(error)) {
         end_permanently(client, error, GOIPC_STATUS_ERROR);
     } else {
-        goipci_retry_failed(&client->retry, goipci_system_clock_ms(), draw());
+        goipci_retry_failed(&client->retry, goipci_system_clock_ms(), draw(),
+                            error == GOIPC_ERROR_WOULD_BLOCK);
         client->stage = GOIPCI_STAGE_PAUSE;
     }
 }

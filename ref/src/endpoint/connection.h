@@ -37,6 +37,7 @@ struct goipci_connection {
     bool peer_ended;     /* the poller says that the peer has gone; unread input may be left */
     bool waits_for_slot; /* its handshake is done; a client that has gone still has the slot */
     bool may_use_curve;  /* its handshake was paused and may do one curve operation now */
+    unsigned share;      /* of its process, while its handshake is pending */
     bool is_paused;      /* its handshake waits before a curve operation; it is not watched */
 
     /* Under `lock`; the driving thread, which alone changes the phase, may look at it without. */

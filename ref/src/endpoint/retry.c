@@ -4,6 +4,7 @@
 
 enum {
     INTERVAL_DEFAULT_MS = 1000,
+    PAUSE_BUSY_MS = 20,
     PAUSE_FIRST_MS = 2,
 };
 
@@ -21,16 +22,18 @@ void goipci_retry_begin(goipci_retry *retry, int64_t now_ms)
     retry->give_up_ms = retry->timeout_ms == GOIPC_FOREVER ? INT64_MAX : now_ms + retry->timeout_ms;
 }
 
-void goipci_retry_failed(goipci_retry *retry, int64_t now_ms, uint32_t random)
+void goipci_retry_failed(goipci_retry *retry, int64_t now_ms, uint32_t random, bool busy)
 {
+    const int32_t longest_ms =
+        busy && retry->interval_ms > PAUSE_BUSY_MS ? PAUSE_BUSY_MS : retry->interval_ms;
     int32_t pause_ms = PAUSE_FIRST_MS;
 
-    if (retry->pause_ms > retry->interval_ms / 2) {
-        pause_ms = retry->interval_ms;
+    if (retry->pause_ms > longest_ms / 2) {
+        pause_ms = longest_ms;
     } else if (retry->pause_ms > 0) {
         pause_ms = retry->pause_ms * 2;
     }
-    retry->pause_ms = pause_ms < retry->interval_ms ? pause_ms : retry->interval_ms;
+    retry->pause_ms = pause_ms < longest_ms ? pause_ms : longest_ms;
     retry->dial_at_ms =
         now_ms + retry->pause_ms - (int32_t)(random % ((uint32_t)retry->pause_ms / 2 + 1));
 }
@@ -47,7 +50,7 @@ void goipci_retry_lost(goipci_retry *retry, int64_t now_ms, uint64_t traffic, ui
     if (traffic != retry->open_traffic || now_ms - retry->open_since_ms >= retry->interval_ms) {
         retry->pause_ms = 0;
     } else {
-        goipci_retry_failed(retry, now_ms, random);
+        goipci_retry_failed(retry, now_ms, random, false);
     }
 }
 

@@ -28,8 +28,9 @@ void goipci_retry_init(goipci_retry *retry, int32_t timeout_ms, int32_t interval
 void goipci_retry_begin(goipci_retry *retry, int64_t now_ms);
 /* An attempt has failed. The first pause is 2 ms at most, each further one twice as long, up to the
  * interval; `random` takes away up to half of it, so that the clients of a server that comes back
- * do not all come at once. */
-void goipci_retry_failed(goipci_retry *retry, int64_t now_ms, uint32_t random);
+ * do not all come at once. `busy`: a live server had no room for the attempt, and has room again
+ * soon, so pauses stay short. */
+void goipci_retry_failed(goipci_retry *retry, int64_t now_ms, uint32_t random, bool busy);
 /* The connection is open; `traffic` counts all messages up to now. */
 void goipci_retry_opened(goipci_retry *retry, int64_t now_ms, uint64_t traffic);
 /* The connection has ended. Dials at once if it carried a message or lived for an interval; a

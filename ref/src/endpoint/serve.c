@@ -7,6 +7,7 @@
  * on a queue for a turn (ready_clients or ready_others), on `paused` when its handshake waits for a
  * curve operation, and on `warm` while it keeps buffers.
  */
+#include "endpoint/send.h"
 #include "endpoint/server.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ enum {
     POLL_COUNT_MAX = 8,    /* questions in a row while each answer is full */
     ACCEPT_COUNT_MAX = 8,  /* in one turn, each at the cost of some messages */
     EXPIRE_COUNT_MAX = 8,  /* likewise */
-    LEAVING_MAX = 128,     /* then the oldest is cut off */
+    LEAVING_MAX = 128,     /* then the oldest is cut off, */
+    LEAVING_SIZE_MAX = 16 << 20, /* and when so many bytes wait to be sent to peers that leave */
     WARM_MAX = 16,         /* connections that keep their buffers */
     BATCH_TURN_MAX = 64,   /* messages of one connection in one turn of a batch read */
     ACCEPT_PAUSE_MS = 100, /* when there are no descriptors at all */
@@ -57,6 +59,12 @@ static void count_refusal(goipc_server *server, goipc_error error, int system_er
                          "refused a peer at %s: %s", server->endpoint.address.text, why);
 }
 
+static void end_handshake(goipc_server *server, goipci_connection *connection)
+{
+    goipci_list_remove(&server->handshaking, connection);
+    goipci_share_left(&server->shares, connection->share);
+}
+
 /* A peer that has not become a client. */
 static void refuse(goipc_server *server, goipci_connection *connection, goipc_error error,
                    int system_error)
@@ -65,7 +73,7 @@ static void refuse(goipc_server *server, goipci_connection *connection, goipc_er
     if (goipci_handshake_has_worked(connection->session)) {
         goipci_admission_handshake_failed(&server->admission);
     }
-    goipci_list_remove(&server->handshaking, connection);
+    end_handshake(server, connection);
     goipci_list_remove(&server->paused, connection);
     begin_to_leave(server, connection, error);
 }
@@ -136,7 +144,7 @@ static bool admit(goipc_server *server, goipci_connection *connection, goipc_mes
     switch (goipci_admission_complete(&server->admission, server->clients.count,
                                       slot_is_ending(server))) {
     case GOIPCI_ADMIT:
-    case GOIPCI_ADMIT_FOR_OLDEST:
+    case GOIPCI_ADMIT_FOR_ANOTHER:
         break;
     case GOIPCI_WAIT:
         connection->waits_for_slot = true;
@@ -149,7 +157,7 @@ static bool admit(goipc_server *server, goipci_connection *connection, goipc_mes
     goipci_lock_take(&endpoint->lock);
     error = goipci_client_table_reserve(&server->table, endpoint->allocator);
     if (error == GOIPC_ERROR_OK) {
-        goipci_list_remove(&server->handshaking, connection);
+        end_handshake(server, connection);
         goipci_list_append(&server->clients, connection);
     }
     goipci_lock_give(&endpoint->lock);
@@ -188,17 +196,57 @@ static void pause_handshake(goipc_server *server, goipci_connection *connection)
     goipci_list_append(&server->paused, connection);
 }
 
+/* Whether `other` goes on before `chosen`, by the order in admission.h. `draw` decides the rest. */
+static bool goes_before(const goipc_server *server, const goipci_connection *other,
+                        const goipci_connection *chosen, uint32_t draw)
+{
+    const uint32_t pending = server->shares.pending[other->share];
+    const uint32_t chosen_pending = server->shares.pending[chosen->share];
+    const bool has_paid = goipci_handshake_has_worked(other->session);
+
+    if (pending != chosen_pending) {
+        return pending < chosen_pending;
+    }
+    if (has_paid != goipci_handshake_has_worked(chosen->session)) {
+        return has_paid;
+    }
+    return draw == 0;
+}
+
+/* The paused handshake that goes on next. */
+static goipci_connection *choose_paused(const goipc_server *server)
+{
+    goipci_connection *chosen = server->paused.first;
+    uint32_t seen = 1;
+    uint8_t random[4] = {0};
+    bool newest;
+
+    /* Among equals the newest every other time, else any. Always the newest would be none of those
+     * that wait while others keep coming, and any alone would let a large crowd go first. */
+    (void)!goipci_system_random(random, sizeof random); /* without randomness: the newest */
+    newest = random[0] % 2 == 0;
+    for (goipci_connection *at = chosen->links[GOIPCI_LIST_PAUSED].next; at != NULL;
+         at = at->links[GOIPCI_LIST_PAUSED].next) {
+        seen++;
+        if (goes_before(server, at, chosen, newest ? 0 : goipc_wire_get_u32(random) % seen)) {
+            chosen = at;
+        }
+    }
+    return chosen;
+}
+
 /* Called before the poller is asked, which may report that the peer has gone meanwhile. */
 static void resume_handshakes(goipc_server *server)
 {
-    while (server->paused.last != NULL) {
-        goipci_connection *connection = server->paused.last;
+    while (server->paused.first != NULL) {
         const int64_t now_ms = goipci_system_clock_ms();
+        goipci_connection *connection;
 
         if (!goipci_admission_is_due(&server->admission, server->clients.count, messages_in(server),
                                      now_ms)) {
             return;
         }
+        connection = choose_paused(server);
         goipci_list_remove(&server->paused, connection);
         goipci_connection_pause(connection, false);
         connection->may_use_curve = true;
@@ -219,31 +267,62 @@ static void allow_work(goipc_server *server, goipci_connection *connection)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
+/* The pending handshake to refuse for one more of `share`, or NULL. */
+static goipci_connection *choose_victim(const goipc_server *server, unsigned share)
+{
+    const unsigned largest = goipci_share_largest(&server->shares);
+    goipci_connection *oldest = NULL;
+
+    for (goipci_connection *at = server->handshaking.first; at != NULL;
+         at = at->links[GOIPCI_LIST_PHASE].next) {
+        if (at->share == largest && !goipci_handshake_has_worked(at->session)) {
+            return at;
+        }
+        oldest = oldest == NULL && at->share == largest ? at : oldest;
+    }
+    return server->shares.pending[largest] > server->shares.pending[share] ? oldest : NULL;
+}
+
+/* Makes room for one more pending handshake. False when the new one is to be refused. */
+static bool make_room(goipc_server *server, unsigned share)
+{
+    goipci_connection *victim = choose_victim(server, share);
+
+    if (victim != NULL) {
+        refuse(server, victim, GOIPC_ERROR_RESOURCES, 0);
+    }
+    return victim != NULL;
+}
+
 static void welcome(goipc_server *server, goipci_stream *stream)
 {
     goipci_endpoint *endpoint = &server->endpoint;
     goipci_connection *connection;
     goipc_credentials credentials;
     goipci_decision decision;
+    unsigned share;
     goipc_error error =
         goipci_stream_check_peer(stream, &endpoint->options, endpoint->peers, &credentials);
 
     if (error != GOIPC_ERROR_OK) {
         stream->functions->close(stream);
         count_refusal(server, error, 0,
-                      error == GOIPC_ERROR_CREDENTIALS ? "its user is not allowed"
+                      error == GOIPC_ERROR_CREDENTIALS ? credentials.user < 0 ? "the system does not know its user (user namespace)"
+                                                             : "its user is not allowed"
                                                        : "peer credentials are not available");
         return;
     }
+    goipci_admission_tick(&server->admission, goipci_system_clock_ms());
     decision = goipci_admission_begin(&server->admission, server->clients.count,
                                       server->handshaking.count, slot_is_ending(server));
-    if (decision == GOIPCI_REFUSE) {
+    share = goipci_share_of(&server->shares, credentials.user, credentials.process);
+    if (decision == GOIPCI_REFUSE ||
+        (decision == GOIPCI_ADMIT_FOR_ANOTHER && !make_room(server, share))) {
         stream->functions->close(stream);
-        count_refusal(server, GOIPC_ERROR_RESOURCES, 0, "clients_max reached");
+        count_refusal(server, GOIPC_ERROR_RESOURCES, 0,
+                      decision == GOIPCI_REFUSE ? "clients_max reached"
+                                                : "too many handshakes are pending");
         return;
-    }
-    if (decision == GOIPCI_ADMIT_FOR_OLDEST) {
-        refuse(server, server->handshaking.first, GOIPC_ERROR_RESOURCES, 0);
     }
     error = goipci_connection_new(endpoint, stream, &connection);
     if (error != GOIPC_ERROR_OK) {
@@ -252,6 +331,8 @@ static void welcome(goipc_server *server, goipci_stream *stream)
     }
     connection->credentials = credentials;
     connection->deadline_ms = goipci_deadline_after(endpoint->options.handshake_timeout_ms);
+    connection->share = share;
+    goipci_share_joined(&server->shares, share);
     goipci_list_append(&server->handshaking, connection);
 }
 
@@ -416,6 +497,21 @@ static void keep_warm(goipc_server *server, goipci_connection *connection)
     goipci_list_append(&server->warm, connection);
 }
 
+/* Bytes that connections which are closing still have to send. */
+static size_t leaving_size(const goipc_server *server)
+{
+    size_t size = 0;
+
+    if (server->endpoint.leaving.count < 2) {
+        return 0; /* one may always send what it has */
+    }
+    for (goipci_connection *at = server->endpoint.leaving.first; at != NULL;
+         at = at->links[GOIPCI_LIST_PHASE].next) {
+        size += goipci_connection_queued(at);
+    }
+    return size;
+}
+
 /* Only at the start of a read: that is when nothing is lent any more. Idle connections keep no
  * buffers, except the last few to be busy, and those that leave do not pile up. */
 void goipci_serve_tidy(goipc_server *server)
@@ -426,7 +522,7 @@ void goipci_serve_tidy(goipc_server *server)
         goipci_list_remove(&server->warm, coldest);
         goipci_connection_trim(coldest);
     }
-    while (server->endpoint.leaving.count > LEAVING_MAX) {
+    while (server->endpoint.leaving.count > LEAVING_MAX || leaving_size(server) > LEAVING_SIZE_MAX) {
         goipci_connection_destroy(server->endpoint.leaving.first);
     }
 }

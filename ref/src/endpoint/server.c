@@ -92,6 +92,8 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
     server->admission.clients_max = config->clients_max == 0 ? 1 : config->clients_max;
     server->full_policy = choose_policy(config);
     init_lists(server);
+    /* Without randomness the buckets can be guessed, and nothing worse. */
+    (void)!goipci_system_random((uint8_t *)&server->shares.key, sizeof server->shares.key);
     error = goipci_endpoint_init(endpoint, GOIPC_ROLE_SERVER, name, &config->options, failure);
     if (error != GOIPC_ERROR_OK) {
         return error;

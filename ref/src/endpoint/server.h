@@ -8,6 +8,7 @@
 #include "endpoint/driver.h"
 #include "endpoint/report.h"
 #include "endpoint/schedule.h"
+#include "endpoint/share.h"
 
 struct goipc_server {
     goipci_endpoint endpoint; /* first: see driver.h */
@@ -23,6 +24,7 @@ struct goipc_server {
     goipci_list paused; /* handshakes, by admission */
     goipci_list warm;
     goipci_admission admission;
+    goipci_shares shares;
     goipc_full_policy full_policy; /* not DEFAULT */
     goipci_schedule schedule;
     goipc_client_id last_id;
