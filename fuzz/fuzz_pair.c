@@ -179,7 +179,7 @@ static size_t next_data(world *w, size_t which)
     end *e = &w->ends[which];
     const size_t size = size_of(e, e->sent_count);
 
-    FUZZ_REQUIRE(goipci_session_keep_lent(e->session) == GOIPC_ERROR_OK);
+    FUZZ_REQUIRE(goipci_session_copy_pending_write(e->session) == GOIPC_ERROR_OK);
     FUZZ_REQUIRE(!goipci_session_has_lent(e->session));
     for (size_t i = 0; i < size; i++) {
         e->data[i] = byte_of(which, e->sent_count, i);

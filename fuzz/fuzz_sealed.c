@@ -462,7 +462,7 @@ static bool take_piece(world *w, fuzz_bytes *bytes, uint8_t *out, size_t *at)
     size_t sizes[2], size;
 
     if (choice % 16 == 15) {
-        FUZZ_REQUIRE(goipci_session_keep_lent(w->session) == GOIPC_ERROR_OK);
+        FUZZ_REQUIRE(goipci_session_copy_pending_write(w->session) == GOIPC_ERROR_OK);
         FUZZ_REQUIRE(!goipci_session_has_lent(w->session));
     }
     FUZZ_REQUIRE(goipci_session_output_pieces(w->session, pieces, sizes) == GOIPC_ERROR_OK);

@@ -6,6 +6,7 @@
 - The same two are the EXAMPLES of goipc(3), and what EXAMPLES of goipc(1) shows runs and says what it is to say.
 - With --results, the table of results is what the last complete runs gave (--update brings it up to date), and what
   the table of platforms says of Windows is what the last run under Wine found.
+- Functions and files that design.md names exist.
 - The number of lines of the core in the README is that of ref/src/core.
 - Every `./dev COMMAND` that a document names exists; every folder in the table exists.
 """
@@ -100,6 +101,17 @@ def check_commands(tally: Tally) -> None:
 def check_core_lines(text: str, tally: Tally) -> None:
     lines = f"{storeys.core_lines(storeys.read_files()):,}"
     tally.check(CORE_LINES.findall(text) == [lines], "lines of the core", f"{lines} now (documents.py --update)")
+
+
+def check_names_of_design(tally: Tally) -> None:
+    """What design.md calls a function or a file is one."""
+    text = (ROOT / "ref/doc/design.md").read_text(encoding="utf-8")
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "ref").rglob("*.[ch]")}
+    everything = "\n".join(sources.values())
+    files = {path.name for path in sources}
+    for name in sorted(set(re.findall(r"`(\w+(?:\.[ch])?)`", text))):
+        known = name in files if name.endswith((".c", ".h")) else re.search(rf"\b{name}\b", everything)
+        tally.check(bool(known) or name.isupper() or name == "release", f"design.md: {name}", "is not in ref/")
 
 
 def check_folders(text: str, tally: Tally) -> None:
@@ -289,6 +301,7 @@ def main() -> int:
     check_commands_of_page(tally)
     check_commands(tally)
     check_core_lines(text, tally)
+    check_names_of_design(tally)
     check_folders(text, tally)
     return tally.finish()
 

@@ -103,15 +103,15 @@ static void test_step(void)
     goipci_admission calm = {.clients_max = 1};
     goipci_admission limiting = {.clients_max = 1, .score = 8};
 
-    EXPECT(goipci_admission_step(&calm, 1, false, false) == GOIPCI_WORK_ONCE);
-    EXPECT(goipci_admission_step(&limiting, 0, false, false) == GOIPCI_WORK_ONCE);
-    EXPECT(goipci_admission_step(&limiting, 1, false, false) == GOIPCI_WORK_LATER);
-    EXPECT(goipci_admission_step(&limiting, 1, false, true) == GOIPCI_WORK_ONCE);
+    EXPECT(goipci_admission_step(&calm, 1, false, false) == GOIPCI_CURVE_ONCE);
+    EXPECT(goipci_admission_step(&limiting, 0, false, false) == GOIPCI_CURVE_ONCE);
+    EXPECT(goipci_admission_step(&limiting, 1, false, false) == GOIPCI_CURVE_LATER);
+    EXPECT(goipci_admission_step(&limiting, 1, false, true) == GOIPCI_CURVE_ONCE);
     goipci_admission_resumed(&limiting, 0, 5000);
-    EXPECT(goipci_admission_step(&limiting, 1, true, false) == GOIPCI_WORK_IN_VAIN);
+    EXPECT(goipci_admission_step(&limiting, 1, true, false) == GOIPCI_CURVE_NEVER);
     EXPECT(!goipci_admission_is_due(&limiting, 1, 0, 5000));
     /* A resumed handshake whose peer has gone has used nothing: the next one may go on. */
-    EXPECT(goipci_admission_step(&limiting, 1, true, true) == GOIPCI_WORK_IN_VAIN);
+    EXPECT(goipci_admission_step(&limiting, 1, true, true) == GOIPCI_CURVE_NEVER);
     EXPECT(goipci_admission_is_due(&limiting, 1, 0, 5000));
 }
 

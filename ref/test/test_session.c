@@ -542,25 +542,25 @@ static void test_what_fails_ahead_is_told_in_time(void)
 }
 
 /* A server that is told when it may do what costs, and a peer's reply and key. */
-static goipc_session *told_server(const goipc_crypto *crypto, goipci_work work)
+static goipc_session *told_server(const goipc_crypto *crypto, goipci_curve_policy work)
 {
     goipc_session *server = new_session(GOIPC_ROLE_SERVER, GOIPC_ENCRYPTION_REQUIRE, crypto, 0);
     goipc_event event;
 
-    goipci_handshake_set_work(server, work);
+    goipci_handshake_set_curve_policy(server, work);
     EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
     goipc_session_output_consume(server, GOIPC_HELLO_SIZE);
     return server;
 }
 
 /* Bytes of output after `set` and next_event, which finds nothing to tell. */
-static size_t output_after(goipc_session *server, goipci_work work)
+static size_t output_after(goipc_session *server, goipci_curve_policy work)
 {
     const uint8_t *out;
     size_t size;
     goipc_event event;
 
-    goipci_handshake_set_work(server, work);
+    goipci_handshake_set_curve_policy(server, work);
     EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
     EXPECT(event.type == GOIPC_EVENT_NEED_INPUT);
     goipc_session_output(server, &out, &size);
@@ -572,21 +572,21 @@ static void test_work_waits_to_be_allowed(void)
 {
     static const uint8_t private_key[48] = {[47] = 7};
     const goipc_crypto *crypto = goipc_crypto_default();
-    goipc_session *server = told_server(crypto, GOIPCI_WORK_LATER);
+    goipc_session *server = told_server(crypto, GOIPCI_CURVE_LATER);
     uint8_t key[GOIPC_P384_PUBLIC_SIZE];
 
     EXPECT(crypto->p384_public(crypto->context, private_key, key) == GOIPC_ERROR_OK);
     EXPECT(feed(server, (const uint8_t *)"", 1, 1) == GOIPC_ERROR_OK);
-    EXPECT(output_after(server, GOIPCI_WORK_LATER) == 0);
-    EXPECT(goipci_handshake_awaits_work(server) && !goipci_handshake_has_worked(server));
-    EXPECT(output_after(server, GOIPCI_WORK_ONCE) == GOIPC_P384_PUBLIC_SIZE);
-    EXPECT(!goipci_handshake_awaits_work(server) && goipci_handshake_has_worked(server));
+    EXPECT(output_after(server, GOIPCI_CURVE_LATER) == 0);
+    EXPECT(goipci_handshake_waits_for_curve(server) && !goipci_handshake_has_key_pair(server));
+    EXPECT(output_after(server, GOIPCI_CURVE_ONCE) == GOIPC_P384_PUBLIC_SIZE);
+    EXPECT(!goipci_handshake_waits_for_curve(server) && goipci_handshake_has_key_pair(server));
     EXPECT(feed(server, key, sizeof key, sizeof key) == GOIPC_ERROR_OK);
-    EXPECT(output_after(server, GOIPCI_WORK_LATER) == 0); /* that was the one */
-    EXPECT(goipci_handshake_awaits_work(server));
-    EXPECT(output_after(server, GOIPCI_WORK_NOW) ==
+    EXPECT(output_after(server, GOIPCI_CURVE_LATER) == 0); /* that was the one */
+    EXPECT(goipci_handshake_waits_for_curve(server));
+    EXPECT(output_after(server, GOIPCI_CURVE_NOW) ==
            GOIPC_FRAME_LENGTH_SIZE + GOIPC_SEAL_OVERHEAD + 4);
-    EXPECT(!goipci_handshake_awaits_work(server));
+    EXPECT(!goipci_handshake_waits_for_curve(server));
     goipc_session_free(server);
 }
 
@@ -594,28 +594,28 @@ static void test_one_operation_is_one(void)
 {
     static const uint8_t private_key[48] = {[47] = 7};
     const goipc_crypto *crypto = goipc_crypto_default();
-    goipc_session *server = told_server(crypto, GOIPCI_WORK_ONCE);
+    goipc_session *server = told_server(crypto, GOIPCI_CURVE_ONCE);
     uint8_t reply_and_key[1 + GOIPC_P384_PUBLIC_SIZE] = {0};
     goipc_event event;
 
     EXPECT(crypto->p384_public(crypto->context, private_key, reply_and_key + 1) == GOIPC_ERROR_OK);
     EXPECT(feed(server, reply_and_key, sizeof reply_and_key, SIZE_MAX) == GOIPC_ERROR_OK);
     EXPECT(goipc_session_next_event(server, &event) == GOIPC_ERROR_OK);
-    EXPECT(event.type == GOIPC_EVENT_NEED_INPUT && goipci_handshake_awaits_work(server));
+    EXPECT(event.type == GOIPC_EVENT_NEED_INPUT && goipci_handshake_waits_for_curve(server));
     goipc_session_free(server);
 }
 
 static void test_no_work_in_vain(void)
 {
-    goipc_session *server = told_server(NULL, GOIPCI_WORK_IN_VAIN);
+    goipc_session *server = told_server(NULL, GOIPCI_CURVE_NEVER);
     goipc_event event;
 
     EXPECT(feed_for_event(server, (const uint8_t *)"\2", 1, 1, &event) ==
            GOIPC_ERROR_ENCRYPTION); /* why it was refused is still told */
     goipc_session_free(server);
-    server = told_server(NULL, GOIPCI_WORK_IN_VAIN);
+    server = told_server(NULL, GOIPCI_CURVE_NEVER);
     EXPECT(feed_for_event(server, (const uint8_t *)"", 1, 1, &event) == GOIPC_ERROR_DISCONNECTED);
-    EXPECT(!goipci_handshake_has_worked(server));
+    EXPECT(!goipci_handshake_has_key_pair(server));
     goipc_session_free(server);
 }
 

@@ -68,7 +68,7 @@ static size_t take_lent(goipc_session *session, uint8_t *frame, size_t chunk, si
         size_t sizes[2], size = 0;
 
         if (turn == kept_after) {
-            EXPECT(goipci_session_keep_lent(session) == GOIPC_ERROR_OK);
+            EXPECT(goipci_session_copy_pending_write(session) == GOIPC_ERROR_OK);
             EXPECT(!goipci_session_has_lent(session));
         }
         EXPECT(goipci_session_output_pieces(session, pieces, sizes) == GOIPC_ERROR_OK);
@@ -162,11 +162,11 @@ static void test_what_pays(void)
     goipc_crypto whole = scripted_crypto(&script); /* knows nothing of parts */
     pair unable = new_pair(GOIPC_ENCRYPTION_REQUIRE, &whole);
 
-    EXPECT(!goipci_session_pays_lending(plain.client, 1000));
-    EXPECT(goipci_session_pays_lending(plain.client, PART));
-    EXPECT(!goipci_session_pays_lending(sealed.client, PART));
-    EXPECT(goipci_session_pays_lending(sealed.client, LARGE));
-    EXPECT(!goipci_session_pays_lending(unable.client, LARGE));
+    EXPECT(!goipci_session_should_send_in_place(plain.client, 1000));
+    EXPECT(goipci_session_should_send_in_place(plain.client, PART));
+    EXPECT(!goipci_session_should_send_in_place(sealed.client, PART));
+    EXPECT(goipci_session_should_send_in_place(sealed.client, LARGE));
+    EXPECT(!goipci_session_should_send_in_place(unable.client, LARGE));
     EXPECT(goipci_session_lend(plain.client, 0, data, LARGE) == GOIPC_ERROR_TYPE_RESERVED);
     free_pair(&plain);
     free_pair(&sealed);
@@ -483,7 +483,7 @@ static goipc_error lend_and_send(goipc_session *session, bool keeps)
         return error;
     }
     do {
-        error = keeps ? goipci_session_keep_lent(session) : GOIPC_ERROR_OK;
+        error = keeps ? goipci_session_copy_pending_write(session) : GOIPC_ERROR_OK;
         if (error == GOIPC_ERROR_OK) {
             error = goipci_session_output_pieces(session, pieces, sizes);
         }
@@ -618,9 +618,9 @@ static void test_held_messages_are_kept(goipc_encryption encryption)
     goipc_event event, next;
 
     allocations_left = 0; /* without memory nothing happens */
-    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_MEMORY);
+    EXPECT(goipci_session_detach_read_buffer(both.server, &kept) == GOIPC_ERROR_MEMORY);
     allocations_left = -1;
-    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_OK);
+    EXPECT(goipci_session_detach_read_buffer(both.server, &kept) == GOIPC_ERROR_OK);
     EXPECT(goipc_session_next_event(both.server, &event) == GOIPC_ERROR_OK);
     EXPECT(event.message_type == 2 && event.data_size == 200);
     EXPECT(memcmp(event.data, data + 1, 200) == 0);
@@ -633,7 +633,7 @@ static void test_held_messages_are_kept(goipc_encryption encryption)
     goipci_buffer_wipe(&kept);
     /* Nothing but what is held: there is nothing to get memory for. */
     allocations_left = 0;
-    EXPECT(goipci_session_keep_held(both.server, &kept) == GOIPC_ERROR_OK);
+    EXPECT(goipci_session_detach_read_buffer(both.server, &kept) == GOIPC_ERROR_OK);
     allocations_left = -1;
     EXPECT(goipc_session_next_event(both.server, &next) == GOIPC_ERROR_OK);
     EXPECT(next.type == GOIPC_EVENT_NEED_INPUT);

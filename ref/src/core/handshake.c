@@ -103,14 +103,14 @@ static goipc_error receive_hello_reply(goipc_session *session, uint8_t *in)
 /* Before each operation on the curve. WOULD_BLOCK: not now; the handshake comes here again. */
 static goipc_error judge_work(goipc_session *session)
 {
-    if (session->work == GOIPCI_WORK_IN_VAIN) {
+    if (session->curve_policy == GOIPCI_CURVE_NEVER) {
         return GOIPC_ERROR_DISCONNECTED;
     }
-    if (session->work == GOIPCI_WORK_LATER) {
+    if (session->curve_policy == GOIPCI_CURVE_LATER) {
         return GOIPC_ERROR_WOULD_BLOCK;
     }
-    if (session->work == GOIPCI_WORK_ONCE) {
-        session->work = GOIPCI_WORK_LATER;
+    if (session->curve_policy == GOIPCI_CURVE_ONCE) {
+        session->curve_policy = GOIPCI_CURVE_LATER;
     }
     return GOIPC_ERROR_OK;
 }
@@ -301,9 +301,9 @@ static void prepare(goipc_session *session, const message_row *row, bool need_in
 {
     const bool has_time = goipci_buffer_size(&session->out) == 0 && !session->input_ended;
 
-    if (row->prepare != NULL && !session->has_prepared && (has_time || !need_input)) {
-        session->has_prepared = true;
-        session->prepare_error = row->prepare(session);
+    if (row->prepare != NULL && !session->key_pair_attempted && (has_time || !need_input)) {
+        session->key_pair_attempted = true;
+        session->key_pair_error = row->prepare(session);
     }
 }
 
@@ -325,8 +325,8 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
     if (*need_input) {
         return GOIPC_ERROR_OK;
     }
-    if (session->prepare_error != GOIPC_ERROR_OK) {
-        return session->prepare_error;
+    if (session->key_pair_error != GOIPC_ERROR_OK) {
+        return session->key_pair_error;
     }
     /* The buffer is the session's own; what stands in it may be opened in place. */
     error = row->receive(session, session->in.bytes + session->in.read_at);
@@ -341,7 +341,7 @@ goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
 {
     assert(session != NULL && need_input != NULL);
     *need_input = false;
-    session->awaits_work = false;
+    session->waits_for_curve = false;
     while (session->step < GOIPCI_STEP_FRAMES) {
         const message_row *row = &rows[session->step];
         goipc_error error = GOIPC_ERROR_OK;
@@ -356,7 +356,7 @@ goipc_error goipci_handshake_run(goipc_session *session, bool *need_input)
             error = receive_row(session, row, need_input);
         }
         if (error == GOIPC_ERROR_WOULD_BLOCK) {
-            session->awaits_work = true;
+            session->waits_for_curve = true;
             *need_input = true;
             return GOIPC_ERROR_OK;
         }
@@ -381,18 +381,18 @@ size_t goipci_handshake_missing(const goipc_session *session)
            goipci_buffer_size(&session->in);
 }
 
-void goipci_handshake_set_work(goipc_session *session, goipci_work work)
+void goipci_handshake_set_curve_policy(goipc_session *session, goipci_curve_policy policy)
 {
     assert(session->role == GOIPC_ROLE_SERVER); /* what a client prepared is never put off */
-    session->work = work;
+    session->curve_policy = policy;
 }
 
-bool goipci_handshake_awaits_work(const goipc_session *session)
+bool goipci_handshake_waits_for_curve(const goipc_session *session)
 {
-    return session->awaits_work;
+    return session->waits_for_curve;
 }
 
-bool goipci_handshake_has_worked(const goipc_session *session)
+bool goipci_handshake_has_key_pair(const goipc_session *session)
 {
     return session->public_key[0] != 0;
 }

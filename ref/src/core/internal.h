@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the library share and nobody else sees: goipci_ names, in layer order. A file
- * uses only what stands above its own section. Never installed. */
+/* What the files of the core share, and what endpoints need of it beside goipc.h: goipci_ names, in
+ * the order of the files. Never installed. */
 #ifndef GOIPC_INTERNAL_H
 #define GOIPC_INTERNAL_H
 
@@ -112,24 +112,23 @@ bool goipci_nonces_is_ours(const goipci_nonces *nonces, const uint8_t nonce[12])
  * handshake is done: for after next_event gave NEED_INPUT. (handshake.c) */
 size_t goipci_handshake_missing(const goipc_session *session);
 
-/* What a handshake does when it comes to an operation on the curve, which costs as much as a
- * thousand messages. */
-typedef enum goipci_work {
-    GOIPCI_WORK_NOW,
-    GOIPCI_WORK_ONCE,    /* one now, the next later */
-    GOIPCI_WORK_LATER,   /* NEED_INPUT, and awaits_work; no more input until it was allowed */
-    GOIPCI_WORK_IN_VAIN, /* DISCONNECTED: the peer has gone */
-} goipci_work;
+/* What a handshake does before a curve operation, which costs as much as a thousand messages. */
+typedef enum goipci_curve_policy {
+    GOIPCI_CURVE_NOW,
+    GOIPCI_CURVE_ONCE,  /* one now, the next later */
+    GOIPCI_CURVE_LATER, /* NEED_INPUT, and waits_for_curve; no more input until it was allowed */
+    GOIPCI_CURVE_NEVER, /* DISCONNECTED: the peer has gone */
+} goipci_curve_policy;
 /* From the next next_event on. (handshake.c) */
-void goipci_handshake_set_work(goipc_session *session, goipci_work work);
-bool goipci_handshake_awaits_work(const goipc_session *session);
+void goipci_handshake_set_curve_policy(goipc_session *session, goipci_curve_policy policy);
+bool goipci_handshake_waits_for_curve(const goipc_session *session);
 /* Whether there was such an operation at all. */
-bool goipci_handshake_has_worked(const goipc_session *session);
+bool goipci_handshake_has_key_pair(const goipc_session *session);
 
 /* From here on copying costs more than a second piece. */
 enum { GOIPCI_LENT_SIZE_MIN = 16 * 1024 };
-/* Whether a message of this size is better lent than copied into the queue. */
-bool goipci_session_pays_lending(const goipc_session *session, size_t data_size);
+/* Whether a message of this size should be sent from the caller's memory instead of a copy. */
+bool goipci_session_should_send_in_place(const goipc_session *session, size_t data_size);
 /* Sends a message from its owner's memory: plain data are written from there, sealed ones (more
  * than 12 bytes, with a table that works in parts) are sealed from there part by part, as the parts
  * before them go out. The memory stays lent until has_lent says no. Errors as for
@@ -139,9 +138,10 @@ GOIPC_MUST_USE goipc_error goipci_session_lend(goipc_session *session, uint32_t 
 bool goipci_session_has_lent(const goipc_session *session);
 /* Takes what is still lent into the queue. While something is lent, goipc_session_send must not be
  * called. Errors: MEMORY, CRYPTO; then half a frame is out, and nothing can be sent any more. */
-GOIPC_MUST_USE goipc_error goipci_session_keep_lent(goipc_session *session);
+GOIPC_MUST_USE goipc_error goipci_session_copy_pending_write(goipc_session *session);
 /* The output as two pieces, of which any may be empty: queued bytes, then lent ones. Both are empty
- * when all is out. Errors as for keep_lent. */
+ * when all is out. Errors as for
+ * copy_pending_write. */
 GOIPC_MUST_USE goipc_error goipci_session_output_pieces(goipc_session *session,
                                                         const uint8_t *pieces[2], size_t sizes[2]);
 /* Drops `size` bytes of these pieces, which were sent. */
@@ -154,10 +154,11 @@ bool goipci_session_has_output(const goipc_session *session);
 size_t goipci_session_output_size(const goipc_session *session);
 /* Whether next_event could give something other than NEED_INPUT without more input. */
 bool goipci_session_has_event(const goipc_session *session);
-/* Gives `kept` the memory in which lies what the receiving half has lent out, so that it stays as
- * it is whatever that half does next: for a read by somebody else than who holds the messages. The
- * rest of the input gets memory of its own. Errors: MEMORY; then nothing has changed. */
-GOIPC_MUST_USE goipc_error goipci_session_keep_held(goipc_session *session, goipci_buffer *kept);
+/* For a thread other than the application's reader that has to read on: moves the buffer with the
+ * borrowed messages to `kept` and copies the unread input to a new buffer. Errors: MEMORY; then
+ * nothing has changed. */
+GOIPC_MUST_USE goipc_error goipci_session_detach_read_buffer(goipc_session *session,
+                                                             goipci_buffer *kept);
 /* Gives back memory that an idle session does not need. */
 void goipci_session_trim(goipc_session *session);
 

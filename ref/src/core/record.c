@@ -21,7 +21,8 @@ enum { OPENED_PART_SIZE_MIN = 4 * 1024 }; /* less waits until more has arrived *
 
 /* Keyed objects are made when their direction is first used: with libtomcrypt each holds 64 KiB of
  * tables, which a peer that only listens should not cost. */
-static goipc_error keyed(goipc_session *session, void **aead, const uint8_t key[GOIPC_KEY_SIZE])
+static goipc_error ensure_aead(goipc_session *session, void **aead,
+                               const uint8_t key[GOIPC_KEY_SIZE])
 {
     if (*aead != NULL) {
         return GOIPC_ERROR_OK;
@@ -52,8 +53,8 @@ static goipc_error begin_sealed(goipc_session *session, size_t data_size, size_t
     assert(session->encrypted && !goipci_session_has_lent(session));
     assert(data_size <= GOIPC_MESSAGE_SIZE_CEILING);
     follow_key_form(session);
-    error = keyed(session, &session->aead_out,
-                  session->sends_alternative ? session->alternative_key : session->key);
+    error = ensure_aead(session, &session->aead_out,
+                        session->sends_alternative ? session->alternative_key : session->key);
     if (error == GOIPC_ERROR_OK) {
         error = goipci_buffer_reserve(&session->out, size);
     }
@@ -155,7 +156,7 @@ static goipc_error open_with(goipc_session *session, const uint8_t *key, const u
 {
     const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
     const uint8_t *sealed = body + GOIPC_NONCE_SIZE;
-    goipc_error error = keyed(session, &session->aead_in, key);
+    goipc_error error = ensure_aead(session, &session->aead_in, key);
 
     if (error != GOIPC_ERROR_OK) {
         return error;
@@ -227,7 +228,7 @@ static goipc_error start_opening(goipc_session *session, const uint8_t nonce[GOI
     goipc_error error = judge_sealed(session, nonce);
 
     if (error == GOIPC_ERROR_OK) {
-        error = keyed(session, &session->aead_in, session->key);
+        error = ensure_aead(session, &session->aead_in, session->key);
     }
     if (error == GOIPC_ERROR_OK) {
         error =

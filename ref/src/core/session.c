@@ -378,7 +378,7 @@ bool goipci_session_has_event(const goipc_session *session)
            result == GOIPC_DECODE_DONE;
 }
 
-goipc_error goipci_session_keep_held(goipc_session *session, goipci_buffer *kept)
+goipc_error goipci_session_detach_read_buffer(goipc_session *session, goipci_buffer *kept)
 {
     goipci_buffer rest;
     goipc_error error;
@@ -460,7 +460,7 @@ goipc_error goipc_session_send(goipc_session *session, uint32_t type, const void
     return queue_plain(session, type, data, data_size, frame_size);
 }
 
-bool goipci_session_pays_lending(const goipc_session *session, size_t data_size)
+bool goipci_session_should_send_in_place(const goipc_session *session, size_t data_size)
 {
     return session->encrypted
                ? data_size > GOIPCI_SEALED_PART_SIZE && session->crypto->aead_start != NULL
@@ -507,7 +507,7 @@ bool goipci_session_has_lent(const goipc_session *session)
     return session->lent_size > 0;
 }
 
-goipc_error goipci_session_keep_lent(goipc_session *session)
+goipc_error goipci_session_copy_pending_write(goipc_session *session)
 {
     goipc_error error;
 

@@ -30,15 +30,15 @@ struct goipc_session {
 
     /* Settled by the handshake, constant once CONNECTED has been given. */
     goipci_step step;
-    goipci_work work; /* what to do at an operation on the curve */
-    bool awaits_work; /* one was put off */
-    bool has_prepared;
-    goipc_error prepare_error; /* what came of it, told when it is needed */
+    goipci_curve_policy curve_policy;
+    bool waits_for_curve; /* an operation was deferred */
+    bool key_pair_attempted;
+    goipc_error key_pair_error; /* of generating it early; returned when SERVER_KEY arrives */
     bool encrypted;
     bool has_alternative; /* the shared X starts with a zero byte: two key forms are possible */
     bool has_limit_nonce; /* a client's, on a sealed connection */
     uint32_t send_size_max;
-    uint8_t limit_nonce[GOIPC_NONCE_SIZE]; /* what LIMIT came with, and no frame may come with */
+    uint8_t limit_nonce[GOIPC_NONCE_SIZE];        /* of LIMIT; a frame with it is LIMIT replayed */
     uint8_t private_key[GOIPC_P384_PRIVATE_SIZE]; /* wiped as soon as the key is derived */
     uint8_t public_key[GOIPC_P384_PUBLIC_SIZE];
     uint8_t key[GOIPC_KEY_SIZE];             /* the protocol's form */

@@ -11,17 +11,15 @@
  * source has a limit, again after EINTR. Errors: RANDOM; `out` then holds zeros. */
 GOIPC_MUST_USE goipc_error goipci_system_random(uint8_t *out, size_t size);
 
-/* The identity of this process, compared to notice the forks that come after watch_forks, which may
- * be called again and again. process is nothing but a load: every call asks it, also in a signal
- * handler. */
+/* The identity of this process. Endpoints compare it to detect use in a child after fork; it changes
+ * with every fork after the first watch_forks. One relaxed load; async-signal-safe. */
 void goipci_system_watch_forks(void);
 int64_t goipci_system_process(void);
 
 /* Runs `action` once in the life of the process; every caller returns only after it has run. */
 void goipci_system_register_once(void (*action)(void));
 
-/* A flag that one thread sets and others look at; what was written before the set is seen after the
- * look. */
+/* A one-way flag between threads: set has release semantics, is_set has acquire semantics. */
 typedef struct goipci_flag {
     volatile long value;
 } goipci_flag;

@@ -89,13 +89,13 @@ void goipci_admission_resumed(goipci_admission *admission, uint64_t messages, in
     admission->due_ms = now_ms + RESUME_MS;
 }
 
-goipci_work goipci_admission_step(goipci_admission *admission, size_t client_count,
-                                  bool peer_has_gone, bool resumed)
+goipci_curve_policy goipci_admission_step(goipci_admission *admission, size_t client_count,
+                                          bool peer_has_gone, bool resumed)
 {
     if (peer_has_gone) {
         admission->due_ms = resumed ? 0 : admission->due_ms; /* its turn goes to the next one */
-        return GOIPCI_WORK_IN_VAIN;
+        return GOIPCI_CURVE_NEVER;
     }
-    return !resumed && goipci_admission_is_limiting(admission, client_count) ? GOIPCI_WORK_LATER
-                                                                             : GOIPCI_WORK_ONCE;
+    return !resumed && goipci_admission_is_limiting(admission, client_count) ? GOIPCI_CURVE_LATER
+                                                                             : GOIPCI_CURVE_ONCE;
 }

@@ -64,7 +64,7 @@ bool goipci_admission_is_due(const goipci_admission *admission, size_t client_co
 /* A paused handshake goes on: when may the next one? */
 void goipci_admission_resumed(goipci_admission *admission, uint64_t messages, int64_t now_ms);
 /* What the next step of a handshake may cost. `resumed`: it was paused and goes on. */
-goipci_work goipci_admission_step(goipci_admission *admission, size_t client_count,
-                                  bool peer_has_gone, bool resumed);
+goipci_curve_policy goipci_admission_step(goipci_admission *admission, size_t client_count,
+                                          bool peer_has_gone, bool resumed);
 
 #endif

@@ -244,7 +244,7 @@ static goipci_connection *hold_open(goipc_client *client, goipc_error *end)
 
 /* A writing thread drives, and the connection is open but cannot be written to. When all that the
  * peer sent was read, it is given up. False when the reader must come first. */
-static bool bury(goipc_client *client, goipc_error end)
+static bool give_up_broken(goipc_client *client, goipc_error end)
 {
     goipci_connection *connection = client->connection;
     goipc_event event;
@@ -282,7 +282,7 @@ static goipc_error run_to_write(goipc_client *client, goipc_error end, int32_t t
         return error;
     }
     if (client->stage == GOIPCI_STAGE_OPEN) {
-        return bury(client, end) ? GOIPC_ERROR_OK : end;
+        return give_up_broken(client, end) ? GOIPC_ERROR_OK : end;
     }
     error = goipci_endpoint_check_process(&client->endpoint);
     return error == GOIPC_ERROR_OK ? goipci_connect_run_once(client, timeout_ms) : error;

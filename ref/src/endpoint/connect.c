@@ -53,7 +53,7 @@ goipc_error goipci_connect_detach_messages(goipc_client *client)
     goipc_error error = GOIPC_ERROR_OK;
 
     if (client->lender != NULL) {
-        error = goipci_session_keep_held(client->lender->session, &client->kept);
+        error = goipci_session_detach_read_buffer(client->lender->session, &client->kept);
     }
     if (error == GOIPC_ERROR_OK) {
         client->lender = NULL;

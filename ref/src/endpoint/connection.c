@@ -203,7 +203,7 @@ goipc_error goipci_connection_next_event(goipci_connection *connection, goipc_ev
 
     *system_error = 0;
     if (error != GOIPC_ERROR_OK || event->type != GOIPC_EVENT_NEED_INPUT || !connection->readable ||
-        goipci_handshake_awaits_work(connection->session)) {
+        goipci_handshake_waits_for_curve(connection->session)) {
         return error;
     }
     error = fill_input(connection, system_error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One session joined to one stream: what server.c and client.c drive and write to. */
+/* One session joined to one stream. */
 #ifndef GOIPC_CONNECTION_H
 #define GOIPC_CONNECTION_H
 
@@ -30,24 +30,24 @@ struct goipci_connection {
     goipci_link links[GOIPCI_LIST_COUNT];
     atomic_uint references;
 
-    /* The driving thread's. */
-    int64_t deadline_ms; /* of the handshake, or of leaving */
-    bool readable;       /* the poller said so and no read has found otherwise */
-    bool input_ended;    /* the end was read */
-    bool peer_ended;     /* the poller says that the peer has gone; unread input may be left */
+    /* The loop thread's. */
+    int64_t deadline_ms; /* of the handshake, or of the close */
+    bool readable;       /* reported by the poller; cleared by a read that found less */
+    bool input_ended;    /* end of stream was read */
+    bool peer_ended;     /* the poller reports that the peer has gone; input may be unread */
     bool waits_for_slot; /* its handshake is done; a client that has gone still has the slot */
     bool may_use_curve;  /* its handshake was paused and may do one curve operation now */
     unsigned share;      /* of its process, while its handshake is pending */
     bool is_paused;      /* its handshake waits before a curve operation; it is not watched */
 
-    /* Under `lock`; the driving thread, which alone changes the phase, may look at it without. */
+    /* Under `lock`. Only the loop thread changes the phase, and reads it without the lock. */
     goipci_lock lock;
     goipci_phase phase;
-    _Atomic goipc_error end; /* not OK: why nothing can be written any more; read without, too */
+    _Atomic goipc_error end; /* OK, or why writes fail; may be read without the lock */
     atomic_int leave_reason; /* goipc_error: why any thread wants it to end; OK: it may stay */
-    bool known;                  /* to the poller */
+    bool known;              /* registered with the poller */
     unsigned watched_events;
-    bool is_queued; /* on the endpoint's list, whose links other threads change to take turns */
+    bool is_queued;        /* on the endpoint's list `queued` */
     uint64_t corked_count; /* messages that are not in the endpoint's counters yet */
     uint64_t corked_size;
 };
@@ -68,14 +68,14 @@ void goipci_connection_hold(goipci_connection *connection);
 /* Gives one reference back; the last one closes the stream and frees. */
 void goipci_connection_drop(goipci_connection *connection);
 
-/* --- the driving thread ----------------------------------------------------------------------- */
+/* --- the loop thread -------------------------------------------------------------------------- */
 
-/* Notes what the poller told; sends what is queued if there is room for it now. */
+/* Notes what the poller reports; sends queued output if the stream is writable. */
 void goipci_connection_notice(goipci_connection *connection, unsigned events);
 
-/* The session's next event, reading from the stream at most once. NEED_INPUT: nothing now, although
- * `readable` may say that another turn will have something. Errors: those of the session, and
- * SYSTEM with *system_error. */
+/* The session's next event; reads from the stream at most once. NEED_INPUT: nothing now. If
+ * `readable` is still set, call again in another turn. Errors: those of the session, and SYSTEM
+ * with *system_error. */
 GOIPC_MUST_USE goipc_error goipci_connection_next_event(goipci_connection *connection,
                                                         goipc_event *event, int *system_error);
 
@@ -85,20 +85,21 @@ void goipci_connection_pause(goipci_connection *connection, bool on);
 /* From HANDSHAKE to OPEN: writers may come. */
 void goipci_connection_open(goipci_connection *connection, goipc_client_id id);
 
-/* Why the sending half has ended or is to end, or OK. */
+/* OK, or why the connection takes no more messages. */
 goipc_error goipci_connection_end(goipci_connection *connection);
 
-/* Begins to leave: `why` is what writers are told from now on; what is queued still goes out until
- * the deadline, then the stream is finished and read to its end (see finish in transport.h). */
+/* Begins the close. Writes fail with `why` from now on. Queued output is still sent until the
+ * deadline; then the stream is finished and read to its end (see finish in transport.h). */
 void goipci_connection_leave(goipci_connection *connection, goipc_error why, int64_t deadline_ms);
-/* Goes on with that. True when it is over, by success or by the clock. */
+/* Continues the close. True when it is complete, or its deadline has passed. */
 bool goipci_connection_linger(goipci_connection *connection, int64_t now_ms);
-/* Takes it from the poller for good, after which only references keep it. */
+/* Unregisters from the poller, permanently. The memory lives until the last reference is given
+ * back. */
 void goipci_connection_forget(goipci_connection *connection);
 /* Takes it from every list and from the poller, and gives back the loop thread's reference. */
 void goipci_connection_destroy(goipci_connection *connection);
 
-/* Gives back memory; nothing that was lent from this session may be in use. */
+/* Releases buffers that are empty. No message of this session may be borrowed. */
 void goipci_connection_trim(goipci_connection *connection);
 
 /* --- any thread ------------------------------------------------------------------------------- */

@@ -150,7 +150,7 @@ static goipc_error init_address(goipci_endpoint *endpoint, const char *name,
         goipci_address_init(&endpoint->address, name, options->directory, options->abstract);
 
     if (error == GOIPC_ERROR_ARGUMENT) {
-        return explain(failure, error, 0, "no abstract sockets on this system, for \"%.100s\"",
+        return explain(failure, error, 0, "abstract sockets are not supported on this system (name \"%.100s\")",
                        name);
     }
     if (error == GOIPC_ERROR_NAME) {
@@ -220,8 +220,8 @@ goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint)
     if (error != GOIPC_ERROR_OK) {
         return error; /* before anything is touched that both processes have */
     }
-    /* Counted first and asked second, while evict sets first and counts second: one of the two sees
-     * the other. */
+    /* Increment `inside`, then read `closing`; evict stores `closing`, then reads `inside`.
+     * Sequential consistency guarantees that at least one side sees the other's write. */
     atomic_fetch_add(&endpoint->inside, 1);
     if (!goipci_endpoint_is_stopped(endpoint)) {
         return GOIPC_ERROR_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What servers and clients have in common: options, who is inside, interrupt, words, counters. */
+/* What servers and clients have in common: options, threads inside calls, interrupt, waiting. */
 #ifndef GOIPC_ENDPOINT_H
 #define GOIPC_ENDPOINT_H
 
@@ -38,13 +38,12 @@ typedef struct goipci_counters {
 } goipci_counters;
 
 /*
- * Who may touch what:
- * - `lock` guards failure, the list `queued`, and what server.c and client.c say is under it;
- * - the thread that drives (a server's reader; a client's reader, or a writer that connects) owns
- * the
- *   receiving halves, the phases and the lists other than `queued`;
- * - each connection has a lock of its own for its sending half. A thread that holds one may take
- *   `lock`, never the other way round.
+ * Which thread may touch what:
+ * - `lock` guards `failure`, the list `queued`, and what server.h and client.h name under it.
+ * - The loop thread (a server's reader; a client's reader, or a writer that connects) owns the
+ *   receiving halves, the phases, and all lists but `queued`.
+ * - Each connection's lock guards its sending half. A thread that holds one may take `lock`, never
+ *   the reverse.
  */
 typedef struct goipci_endpoint {
     const goipci_role *role_functions;
@@ -69,10 +68,11 @@ typedef struct goipci_endpoint {
     atomic_bool interrupted;
     atomic_bool corked;
     atomic_bool leave_pending; /* a connection has a leave_reason; the loop looks for it */
-    uint32_t spin_pause;  /* waits without spinning after the last one that found nothing */
-    uint32_t spin_rest;   /* how many of them are left; both the driving thread's */
-    goipc_error repeated; /* what the last read failed with, to slow down loops that ignore it */
-    goipci_list leaving;  /* connections that are being closed; the driving thread's */
+    /* The loop thread's. */
+    uint32_t spin_pause;  /* waits to skip after a spin: doubles if it found nothing, else halves */
+    uint32_t spin_rest;   /* of these, how many are left */
+    goipc_error repeated; /* the last read's error: a loop that ignores it is slowed down */
+    goipci_list leaving;  /* connections that are being closed */
     goipci_counters counters;
 } goipci_endpoint;
 
@@ -87,26 +87,26 @@ GOIPC_MUST_USE goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc
                                                 goipc_failure *failure);
 void goipci_endpoint_wipe(goipci_endpoint *endpoint);
 
-/* Around every public call that does more than look. In a child after fork nothing goes on behind
- * this: it would read its parent's input, repeat its nonces and change its poller. Errors: FORKED,
- * CLOSED. */
+/* Use around every public call that is not read-only. Refuses a child after fork, which would read
+ * its parent's input, repeat its nonces and change its poller. Errors: FORKED, CLOSED. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint);
 void goipci_endpoint_exit(goipci_endpoint *endpoint);
-/* The same for calls that may have waited: passes `error` on, CLOSED when closing interrupted it.
- * */
+/* The same for calls that may have waited. Returns `error`, or CLOSED if the close interrupted it.
+ */
 goipc_error goipci_endpoint_exit_wait(goipci_endpoint *endpoint, goipc_error error);
 /* The same for reads, of which there is one at a time. Errors: FORKED, CLOSED, STATE. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint);
-/* Passes `error` on, after a pause when it is permanent and came the last time, too. */
+/* Returns `error`, after a pause if it is permanent and the last read returned it as well. */
 goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error error,
                                       int32_t timeout_ms);
-/* Around calls that only look: they always work, but keep a closing thread waiting. */
+/* Use around read-only calls. They are allowed while the endpoint closes, and close waits for them.
+ */
 void goipci_endpoint_enter_look(goipci_endpoint *endpoint);
-/* Makes everybody leave, and returns when they have. Whoever looks may still come: nothing that
- * they look at is freed before a second call. */
+/* Interrupts all calls and returns when no thread is inside. Queries may still start afterwards:
+ * call it a second time before freeing anything that they read. */
 void goipci_endpoint_evict(goipci_endpoint *endpoint);
 
-/* goipci_poller_wait for the driving thread, after spinning if the options say so. */
+/* goipci_poller_wait for the loop thread, after a spin if the options ask for one. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms,
                                                 goipci_ready *ready, size_t capacity,
                                                 size_t *count);

@@ -270,7 +270,7 @@ static int64_t deadline_of(wait_rule *rule)
 /* Ends the loan of a message's memory, whoever lent it. */
 static goipc_error copy_pending_write(goipci_connection *connection)
 {
-    const goipc_error error = goipci_session_keep_lent(connection->session);
+    const goipc_error error = goipci_session_copy_pending_write(connection->session);
 
     if (error != GOIPC_ERROR_OK) {
         goipci_send_end(connection, error); /* half a frame is out */
@@ -311,7 +311,7 @@ static goipc_error queue_message(goipci_connection *connection, const goipc_outg
         }
     }
     if (message->data_size >= GOIPCI_LENT_SIZE_MIN && !corked &&
-        goipci_session_pays_lending(session, message->data_size)) {
+        goipci_session_should_send_in_place(session, message->data_size)) {
         error = push_output(connection); /* what goes first */
         if (error == GOIPC_ERROR_OK) {
             return lend_message(connection, message, rule);

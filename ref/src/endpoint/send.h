@@ -7,13 +7,14 @@
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-/* Hands messages over in order, waiting for room until the deadline; *taken says how many.
- * `through`: also waits until the system has them all, which is no failure when it does not come to
- * pass. deadline_ms 0 does not wait. Errors: those of goipc_server_write. */
+/* Queues messages in order and sends what the stream takes. Waits for room in the queue, at most
+ * `timeout_ms` (GOIPC_NO_WAIT: not at all). *taken is how many were queued. `through`: also waits,
+ * within the same time, until the system has everything; missing that is not an error. Errors:
+ * those of goipc_server_write. */
 GOIPC_MUST_USE goipc_error goipci_connection_send(goipci_connection *connection,
                                                   const goipc_outgoing *messages, size_t count,
                                                   int32_t timeout_ms, bool through, size_t *taken);
-/* Sends what is queued and waits for it. Errors: TIMEOUT, INTERRUPTED, why it ended. */
+/* Sends the queue and waits until it is empty. Errors: TIMEOUT, INTERRUPTED, why it ended. */
 GOIPC_MUST_USE goipc_error goipci_connection_flush(goipci_connection *connection,
                                                    int64_t deadline_ms);
 

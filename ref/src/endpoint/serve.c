@@ -70,7 +70,7 @@ static void refuse(goipc_server *server, goipci_connection *connection, goipc_er
                    int system_error)
 {
     count_refusal(server, error, system_error, goipc_error_text(error));
-    if (goipci_handshake_has_worked(connection->session)) {
+    if (goipci_handshake_has_key_pair(connection->session)) {
         goipci_admission_handshake_failed(&server->admission);
     }
     end_handshake(server, connection);
@@ -258,10 +258,10 @@ static void resume_handshakes(goipc_server *server)
 /* Says what this turn of a handshake may cost. */
 static void allow_work(goipc_server *server, goipci_connection *connection)
 {
-    goipci_handshake_set_work(connection->session,
-                              goipci_admission_step(&server->admission, server->clients.count,
-                                                    connection->peer_ended,
-                                                    connection->may_use_curve));
+    goipci_handshake_set_curve_policy(
+        connection->session,
+        goipci_admission_step(&server->admission, server->clients.count, connection->peer_ended,
+                              connection->may_use_curve));
     connection->may_use_curve = false;
 }
 
@@ -635,7 +635,7 @@ static size_t serve_connection(goipc_server *server, goipc_message *message)
         keep_warm(server, connection);
     }
     if (connection->phase == GOIPCI_PHASE_HANDSHAKE &&
-        goipci_handshake_awaits_work(connection->session)) {
+        goipci_handshake_waits_for_curve(connection->session)) {
         if (is_limiting(server)) {
             pause_handshake(server, connection);
             return 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The porting contract for byte streams between processes: what transport.c (with a poller and
- * a socket file per family of systems) and transport_windows.c provide, and all that the endpoints
- * know of the system they run on.
+ * What endpoints need from the system to talk: addresses, streams, listeners, a poller. Fulfilled by
+ * platform/unix and platform/windows; endpoints know nothing else of the system they run on.
  *
  * The model is readiness: a stream is asked to read or write and says WOULD_BLOCK when it cannot;
  * the poller then says when to ask again. A system whose natural model is completion (overlapped
@@ -46,8 +45,8 @@ typedef struct goipci_bytes {
 
 typedef struct goipci_stream goipci_stream;
 
-/* The seam: whatever has these four functions is a stream, also what a test puts in the way. One
- * thread reads while another writes or finishes; close comes when nobody is inside the others. */
+/* A stream is what has these four functions; tests have streams of their own. One thread may read
+ * while another writes or finishes. close is called when no thread is inside the other three. */
 typedef struct goipci_stream_functions {
     /* Reads at least one byte and at most `capacity` (at least 1). OK with *size 0 is the end: the
      * peer finished, closed or died; a reset counts as that, since all bytes before it were given.
@@ -59,9 +58,8 @@ typedef struct goipci_stream_functions {
      * peer is gone), SYSTEM. Never raises a signal. */
     goipc_error (*write)(goipci_stream *stream, const goipci_bytes *pieces, size_t piece_count,
                          size_t *size, int *system_error);
-    /* Tells the peer that no more will come and nothing more is wanted; the peer reads the end
-     * after all that was written. From now on read gives what has arrived and then the end, as soon
-     * as closing would lose nothing that was written and not look like a failure to the peer. */
+    /* Half-closes. Afterwards read returns the remaining input, then end of stream; from then on
+     * the stream can be closed without losing sent data or resetting the peer. */
     void (*finish)(goipci_stream *stream);
     /* Closes and frees. The poller has forgotten the stream. */
     void (*close)(goipci_stream *stream);
@@ -137,8 +135,8 @@ typedef struct goipci_ready {
 GOIPC_MUST_USE goipc_error goipci_poller_new(const goipc_allocator *allocator,
                                              goipci_poller **poller, int *system_error);
 void goipci_poller_free(goipci_poller *poller);
-/* In a child after fork: from now on forget changes nothing for the parent, and only free follows.
- * */
+/* In a child after fork: afterwards forget does not change the parent's poller, and only free is
+ * called. */
 void goipci_poller_abandon(goipci_poller *poller);
 
 /* Begins to watch a stream, or changes what it is watched for; 0 keeps it known and silent.
