@@ -40,6 +40,10 @@ static goipc_options options_of(const bench_options *options)
         .crypto = options->crypto != NULL ? goipc_crypto_by_name(options->crypto) : NULL,
     };
 
+    if (options->crypto != NULL && made.crypto == NULL) {
+        fprintf(stderr, "bench: %s is not built in\n", options->crypto);
+        exit(1);
+    }
     return made;
 }
 

@@ -110,6 +110,10 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
         Contestant("socket sealed batch", of("socket"), "batch", encrypted=True),
         *modes("goipc", "", "socket", ""),
         Contestant("goipc sleep", of("goipc"), "sleep", limit="socket"),
+        # What an endpoint uses by default: the best curve and the best cipher that are there.
+        *modes("goipc best", "", "socket sealed", "best"),
+        *modes("goipc nettle", "nettle", "socket sealed", "best"),
+        *modes("goipc nettle+openssl", "nettle+openssl", "socket sealed", "evp"),
         *modes("goipc openssl", "openssl", "socket sealed", "evp"),
         *modes("goipc tomcrypt", "tomcrypt", "socket sealed", "tomcrypt"),
         Contestant("golang-ipc", of("go"), limit="socket"),
@@ -121,13 +125,14 @@ def contestants(binaries: Path) -> dict[str, Contestant]:
         Contestant("node encrypted", of("node"), encrypted=True, limit="socket sealed", cipher="evp"),
         Contestant("zeromq", of("zmq"), limit="socket batch"),
         Contestant("nng", of("nng"), limit="socket"),
+        Contestant("best", of("crypto"), crypto="best"),
         Contestant("evp", of("crypto"), crypto="openssl"),
         Contestant("tomcrypt", of("crypto"), crypto="tomcrypt"),
     )
     return {one.name: one for one in every if Path(one.program).exists()}
 
 
-LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "evp", "tomcrypt")
+LIMITS = ("socket", "socket epoll", "socket batch", "socket sealed", "socket sealed batch", "best", "evp", "tomcrypt")
 GOIPC = ("goipc", "goipc sleep", "goipc cork", "goipc batch")
 PEERS = ("golang-ipc", "golang-ipc encrypted", "zeromq", "nng")
 # Measured where they are held against golang-ipc.
@@ -139,17 +144,37 @@ def ports(size: int) -> tuple[str, ...]:
     return PORTS if size in PORT_SIZES else ()
 
 
+# The bare curve, ours by library, and in the same table golang-ipc's.
+HANDSHAKE = (
+    *("socket", "best", "evp", "tomcrypt"),
+    *("goipc", "goipc best", "goipc openssl", "goipc tomcrypt"),
+)
+
+
 def workloads(quick: bool) -> list[Workload]:
     return quick_workloads() if quick else all_workloads()
 
 
 def all_workloads() -> list[Workload]:
-    sealed = tuple(f"goipc {crypto}{mode}" for crypto in ("openssl", "tomcrypt") for mode in ("", " cork", " batch"))
-    turns = (
-        *("socket", "socket epoll", "socket sealed", "evp", "tomcrypt"),
-        *("goipc", "goipc sleep", "goipc openssl", "goipc tomcrypt", *PEERS),
+    sealed = tuple(
+        f"goipc {crypto}{mode}"
+        for crypto in ("best", "nettle", "nettle+openssl", "openssl", "tomcrypt")
+        for mode in ("", " cork", " batch")
     )
-    back = (*LIMITS[:-1], "goipc", "goipc batch", "goipc openssl", "goipc openssl batch", *PEERS)
+    turns = (
+        *("socket", "socket epoll", "socket sealed", "best", "evp", "tomcrypt"),
+        *("goipc", "goipc sleep", "goipc best", "goipc openssl", "goipc tomcrypt", *PEERS),
+    )
+    back = (
+        *LIMITS[:-1],
+        "goipc",
+        "goipc batch",
+        "goipc best",
+        "goipc best batch",
+        "goipc openssl",
+        "goipc openssl batch",
+        *PEERS,
+    )
     crowded = tuple(Workload("roundtrip", 64, ("goipc", "goipc openssl"), clients) for clients in (100, 1000))
     return [
         *(Workload("oneway", size, (*LIMITS, *GOIPC, *sealed, *PEERS, *ports(size))) for size in SIZES),
@@ -158,21 +183,41 @@ def all_workloads() -> list[Workload]:
         Workload("roundtrip", 64 * KIB, turns),
         Workload("turns", 64, ("socket epoll", "socket sealed epoll", "evp", "goipc", "goipc openssl"), 100),
         Workload("turns", 64, ("socket epoll", "goipc"), 1000),
-        Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt", *PEERS)),
-        Workload("idle", 64, ("goipc", "goipc openssl", "goipc tomcrypt"), 200),
+        Workload("handshake", 0, (*HANDSHAKE, "goipc nettle", *PEERS)),
+        Workload("idle", 64, ("goipc", "goipc best", "goipc openssl", "goipc tomcrypt"), 200),
     ]
 
 
 def quick_workloads() -> list[Workload]:
     """What the targets need."""
-    oneway = (*LIMITS, *GOIPC, "goipc openssl", "goipc openssl batch", "goipc tomcrypt batch", *PEERS)
-    turns = ("socket", "socket epoll", "socket sealed", "evp", "goipc", "goipc sleep", "goipc openssl", *PEERS)
+    oneway = (
+        *LIMITS,
+        *GOIPC,
+        "goipc best",
+        "goipc best batch",
+        "goipc openssl",
+        "goipc openssl batch",
+        "goipc tomcrypt batch",
+        *PEERS,
+    )
+    turns = (
+        "socket",
+        "socket epoll",
+        "socket sealed",
+        "best",
+        "evp",
+        "goipc",
+        "goipc sleep",
+        "goipc best",
+        "goipc openssl",
+        *PEERS,
+    )
     return [
         *(Workload("oneway", size, (*oneway, *ports(size))) for size in (64, MIB)),
         Workload("back", 64, ("socket", "socket batch", "goipc", "goipc batch", "golang-ipc")),
         Workload("roundtrip", 64, (*turns, *PORTS), beside=(Workload("roundtrip", 64, ("goipc",), 1000),)),
         Workload("turns", 64, ("socket epoll", "goipc"), 100),
-        Workload("handshake", 0, ("socket", "evp", "tomcrypt", "goipc", "goipc openssl", "goipc tomcrypt")),
-        Workload("idle", 64, ("goipc", "goipc openssl"), 100),
+        Workload("handshake", 0, (*HANDSHAKE, "golang-ipc encrypted")),
+        Workload("idle", 64, ("goipc", "goipc best", "goipc openssl"), 100),
         Workload("idle", 64, ("goipc tomcrypt",), 30),
     ]

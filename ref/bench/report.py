@@ -87,7 +87,8 @@ PLOTTED = (
     "goipc",
     "goipc cork",
     "goipc batch",
-    "goipc openssl",
+    "goipc best",
+    "goipc best batch",
     "goipc openssl batch",
     "goipc tomcrypt batch",
     "golang-ipc",
@@ -207,7 +208,7 @@ def document_text(result: dict) -> str:
                     *(next((rate_text(r["messages_per_s"]) for r in cells(kind, size, name)), "-") for size in sizes),
                 )
                 for name in names
-                if any(cells(kind, size, name) for size in sizes) and name not in ("evp", "tomcrypt")
+                if any(cells(kind, size, name) for size in sizes) and name not in ("best", "evp", "tomcrypt")
             ],
         )
     out += table(
