@@ -13,15 +13,15 @@
 #include <stdio.h>
 
 enum {
-    READY_COUNT = 64,      /* told by one question to the poller */
-    POLL_COUNT_MAX = 8,    /* questions in a row while each answer is full */
-    ACCEPT_COUNT_MAX = 8,  /* in one turn, each at the cost of some messages */
-    EXPIRE_COUNT_MAX = 8,  /* likewise */
-    LEAVING_MAX = 128,     /* then the oldest is cut off, */
+    READY_COUNT = 64,            /* told by one question to the poller */
+    POLL_COUNT_MAX = 8,          /* questions in a row while each answer is full */
+    ACCEPT_COUNT_MAX = 8,        /* in one turn, each at the cost of some messages */
+    EXPIRE_COUNT_MAX = 8,        /* likewise */
+    LEAVING_MAX = 128,           /* then the oldest is cut off, */
     LEAVING_SIZE_MAX = 16 << 20, /* and when so many bytes wait to be sent to peers that leave */
-    WARM_MAX = 16,         /* connections that keep their buffers */
-    BATCH_TURN_MAX = 64,   /* messages of one connection in one turn of a batch read */
-    ACCEPT_PAUSE_MS = 100, /* when there are no descriptors at all */
+    WARM_MAX = 16,               /* connections that keep their buffers */
+    BATCH_TURN_MAX = 64,         /* messages of one connection in one turn of a batch read */
+    ACCEPT_PAUSE_MS = 100,       /* when there are no descriptors at all */
 };
 
 /* --- refusing and losing clients -------------------------------------------------------------- */
@@ -202,12 +202,12 @@ static bool goes_before(const goipc_server *server, const goipci_connection *oth
 {
     const uint32_t pending = server->shares.pending[other->share];
     const uint32_t chosen_pending = server->shares.pending[chosen->share];
-    const bool has_paid = goipci_handshake_has_worked(other->session);
+    const bool has_paid = goipci_handshake_has_key_pair(other->session);
 
     if (pending != chosen_pending) {
         return pending < chosen_pending;
     }
-    if (has_paid != goipci_handshake_has_worked(chosen->session)) {
+    if (has_paid != goipci_handshake_has_key_pair(chosen->session)) {
         return has_paid;
     }
     return draw == 0;
@@ -275,7 +275,7 @@ static goipci_connection *choose_victim(const goipc_server *server, unsigned sha
 
     for (goipci_connection *at = server->handshaking.first; at != NULL;
          at = at->links[GOIPCI_LIST_PHASE].next) {
-        if (at->share == largest && !goipci_handshake_has_worked(at->session)) {
+        if (at->share == largest && !goipci_handshake_has_key_pair(at->session)) {
             return at;
         }
         oldest = oldest == NULL && at->share == largest ? at : oldest;
@@ -307,9 +307,11 @@ static void welcome(goipc_server *server, goipci_stream *stream)
     if (error != GOIPC_ERROR_OK) {
         stream->functions->close(stream);
         count_refusal(server, error, 0,
-                      error == GOIPC_ERROR_CREDENTIALS ? credentials.user < 0 ? "the system does not know its user (user namespace)"
-                                                             : "its user is not allowed"
-                                                       : "peer credentials are not available");
+                      error == GOIPC_ERROR_CREDENTIALS
+                          ? credentials.user < 0
+                                ? "the system does not know its user (user namespace)"
+                                : "its user is not allowed"
+                          : "peer credentials are not available");
         return;
     }
     goipci_admission_tick(&server->admission, goipci_system_clock_ms());
@@ -522,7 +524,8 @@ void goipci_serve_tidy(goipc_server *server)
         goipci_list_remove(&server->warm, coldest);
         goipci_connection_trim(coldest);
     }
-    while (server->endpoint.leaving.count > LEAVING_MAX || leaving_size(server) > LEAVING_SIZE_MAX) {
+    while (server->endpoint.leaving.count > LEAVING_MAX ||
+           leaving_size(server) > LEAVING_SIZE_MAX) {
         goipci_connection_destroy(server->endpoint.leaving.first);
     }
 }
