@@ -141,6 +141,9 @@ static const char *remedy(goipc_error error)
     if (error == GOIPC_ERROR_PERMISSION) {
         return "; the socket's mode does not let this user in";
     }
+    if (error == GOIPC_ERROR_DISCONNECTED) {
+        return "; the server is full, or you are not allowed";
+    }
     return "";
 }
 
