@@ -33,16 +33,19 @@ static void report(goipc_client *client, goipc_status status, goipc_error error)
 bool goipci_connect_take_change(goipc_client *client, goipc_message *message)
 {
     goipci_status_change change;
+    bool taken;
 
     if (atomic_load(&client->change_count) == 0) {
         return false;
     }
     goipci_lock_take(&client->endpoint.lock);
-    (void)goipci_status_queue_take(&client->changes, &change); /* only this thread takes */
+    taken = goipci_status_queue_take(&client->changes, &change);
     atomic_store(&client->change_count, client->changes.count);
     goipci_lock_give(&client->endpoint.lock);
-    *message = goipci_status_message(change.status, change.error, 0);
-    return true;
+    if (taken) {
+        *message = goipci_status_message(change.status, change.error, 0);
+    }
+    return taken;
 }
 
 /* --- what the last read gave ------------------------------------------------------------------ */

@@ -232,7 +232,7 @@ goipc_error goipci_connection_end(goipci_connection *connection)
 {
     /* Every write asks this before it takes the lock, under which it is asked again. */
     return atomic_load(&connection->leave_reason) != GOIPC_ERROR_OK ? GOIPC_ERROR_CLOSED
-                                                     : atomic_load(&connection->end);
+                                                                    : atomic_load(&connection->end);
 }
 
 /* --- leaving ---------------------------------------------------------------------------------- */
