@@ -307,11 +307,9 @@ static void welcome(goipc_server *server, goipci_stream *stream)
     if (error != GOIPC_ERROR_OK) {
         stream->functions->close(stream);
         count_refusal(server, error, 0,
-                      error == GOIPC_ERROR_CREDENTIALS
-                          ? credentials.user < 0
-                                ? "the system does not know its user (user namespace)"
-                                : "its user is not allowed"
-                          : "peer credentials are not available");
+                      error != GOIPC_ERROR_CREDENTIALS ? "peer credentials are not available"
+                      : credentials.user < 0 ? "its user is not known here (user namespace)"
+                                             : "its user is not allowed");
         return;
     }
     goipci_admission_tick(&server->admission, goipci_system_clock_ms());
