@@ -109,7 +109,7 @@ static bool say_not_back(const tap_name *self)
 /* What a tap that was killed together with its guardian has left. */
 static bool recover(const tap_name *self, const char *directory)
 {
-    const socket_state moved = look_at(self->moved), path = look_at(self->path);
+    const socket_state moved = look_at(self->moved);
 
     if (moved == SOCKET_ABSENT) {
         return true;
@@ -122,7 +122,7 @@ static bool recover(const tap_name *self, const char *directory)
         (void)unlink(self->moved); /* of a server that has ended */
         return true;
     }
-    if (path == SOCKET_LIVE) {
+    if (look_at(self->path) == SOCKET_LIVE) {
         cli_say("servers listen at both %s and %s: another tap runs, or a tap was killed and a new "
                 "server took the name; stop one of the two",
                 self->path, self->moved);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # This system's processor with musl's C library (musl-gcc), for programs without shared libraries. GOIPC_MUSL_DEPENDENCIES
-# is where libtomcrypt for it is: tools/cross/dependencies.sh.
+# is where libtomcrypt for it is: ref/platforms/cross/dependencies.sh.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR ${CMAKE_HOST_SYSTEM_PROCESSOR})
 set(CMAKE_C_COMPILER musl-gcc)

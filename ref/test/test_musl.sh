@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Goal: the library and the program build and run with musl, linked without any shared library, and consumers find them.
-# Usage: test_musl.sh SCRATCH, in the root of the project; the libraries come from tools/cross.
+# Usage: test_musl.sh SCRATCH, in the root of the project; the libraries come from ref/platforms/cross.
 set -eu
 scratch=$1
 source=$PWD
@@ -16,7 +16,7 @@ run() { # quiet unless it fails
 }
 
 command -v musl-gcc >/dev/null || { echo "SKIP ref.musl: musl-gcc is not installed"; exit 77; }
-tools/cross/dependencies.sh $toolchain build/musl
+ref/platforms/cross/dependencies.sh $toolchain build/musl
 set -- -G Ninja "-DCMAKE_TOOLCHAIN_FILE=$source/$toolchain" "-DGOIPC_MUSL_DEPENDENCIES=$source/build/musl/deps" \
     -DCMAKE_BUILD_TYPE=Release
 run cmake -S . -B "$scratch/build" "$@" -DBUILD_TESTING=OFF -DGOIPC_SHARED=OFF -DGOIPC_DOCS=OFF -DCMAKE_INSTALL_LIBDIR=lib
