@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The package goipc (ports/python) under the suite: HP/1 on standard input and output, rungs 1 and 2.
 
-With `serve NAME` or `connect NAME` it is an echo program (rung 0).
+With `serve NAME` or `connect NAME` it is an echo program (level 0).
 """
 
 import sys
