@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The limit that the ciphers set, without any protocol: OpenSSL's EVP or libtomcrypt called
  * directly by the shortest way each has, or "best": the functions that an endpoint of libgoipc
- * calls by default. WORKLOAD oneway, back: seals and opens SIZE bytes COUNT times; roundtrip, turns:
- * each of them twice, there and back; handshake: key generation and agreement for both sides, COUNT
- * times; of "best" for one side, as both sides compute at once. */
+ * calls by default. WORKLOAD oneway, back: seals and opens SIZE bytes COUNT times; roundtrip,
+ * turns: each of them twice, there and back; handshake: key generation and agreement for both
+ * sides, COUNT times; of "best" for one side, as both sides compute at once. */
 #include <goipc.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>

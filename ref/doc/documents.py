@@ -126,7 +126,9 @@ def build(name: str, source: str, folder: Path) -> Path | None:
     (folder / name).write_text(source, encoding="utf-8")
     program = folder / name.removesuffix(".c")
     libraries = subprocess.run(
-        ["pkg-config", "--libs", "--silence-errors", str(ARCHIVE.parent / "goipc-static.pc")], capture_output=True, text=True
+        ["pkg-config", "--libs", "--silence-errors", str(ARCHIVE.parent / "goipc-static.pc")],
+        capture_output=True,
+        text=True,
     ).stdout.split()
     command = [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-DGOIPC_STATIC=1"]
     command += ["-I", str(ROOT / "ref/include"), str(folder / name), "-o", str(program), str(ARCHIVE)]

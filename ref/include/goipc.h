@@ -654,10 +654,12 @@ typedef struct goipc_options {
 
 /* What a server's write does when the queue of a client (queue_size_max) has no room. */
 typedef enum goipc_full_policy {
-    GOIPC_FULL_DEFAULT = 0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
-    GOIPC_FULL_REPORT = 1,  /* returns QUEUE_FULL at once; the client misses this message */
+    GOIPC_FULL_DEFAULT =
+        0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
+    GOIPC_FULL_REPORT = 1,     /* returns QUEUE_FULL at once; the client misses this message */
     GOIPC_FULL_DISCONNECT = 2, /* the same, and disconnects the client with QUEUE_FULL */
-    GOIPC_FULL_WAIT = 3, /* waits for write_timeout_ms: a client that does not read delays the rest */
+    GOIPC_FULL_WAIT =
+        3, /* waits for write_timeout_ms: a client that does not read delays the rest */
 } goipc_full_policy;
 
 /* What a server is told. */
@@ -667,7 +669,7 @@ typedef struct goipc_server_config {
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
     goipc_full_policy full_policy; /* when the queue of a client is full */
-    uintptr_t reserved[8];   /* 0 */
+    uintptr_t reserved[8];         /* 0 */
 } goipc_server_config;
 
 /* What a client is told. */
@@ -746,18 +748,17 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *ser
                                                                const goipc_outgoing *messages,
                                                                size_t count, int32_t timeout_ms,
                                                                size_t *taken);
-/* Writes one message to all clients and says which of them did not get it: their ids go to `missed`,
- * at most `capacity` of them, their number to `missed_count`, also on failure.
+/* Writes one message to all clients and says which of them did not get it: their ids go to
+ * `missed`, at most `capacity` of them, their number to `missed_count`, also on failure.
  * Returns the first error of the clients that missed it. Errors: those of goipc_server_write. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_each(goipc_server *server, uint32_t type,
                                                              const void *data, size_t data_size,
                                                              goipc_client_id *missed,
-                                                             size_t capacity,
-                                                             size_t *missed_count);
+                                                             size_t capacity, size_t *missed_count);
 /* Bytes queued for a client that the system has not taken; 0 if there is no such client. */
 GOIPC_API size_t goipc_server_queued(goipc_server *server, goipc_client_id client);
-/* Keeps a pointer of the application for a client. It comes back in `user` of every later message of
- * this client, the last one being its DISCONNECTED status. The library never follows it.
+/* Keeps a pointer of the application for a client. It comes back in `user` of every later message
+ * of this client, the last one being its DISCONNECTED status. The library never follows it.
  * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_set_user(goipc_server *server,
                                                            goipc_client_id client, void *user);
@@ -855,7 +856,8 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read_batch(goipc_client *clien
  * have by then is queued, and the write returns OK: see the table at goipc_server_write.
  * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is
  * GOIPC_NO_WAIT and there is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for
- * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
+ * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for
+ * good). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, uint32_t type,
                                                         const void *data, size_t data_size);
 /* Many messages in as few system calls as possible, in order. `taken` says how many were handed

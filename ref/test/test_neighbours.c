@@ -168,8 +168,7 @@ static void start_unequal(unequal *self, goipc_server_config config)
     self->silent_id = server_expect_status(self->server, GOIPC_STATUS_CONNECTED).client;
     EXPECT(goipc_client_start(name, &client_config, &self->honest) == GOIPC_ERROR_OK);
     self->honest_id = 0;
-    while (self->honest_id == 0 ||
-           goipc_client_status(self->honest) != GOIPC_STATUS_CONNECTED) {
+    while (self->honest_id == 0 || goipc_client_status(self->honest) != GOIPC_STATUS_CONNECTED) {
         (void)!goipc_client_read(self->honest, 1, &message);
         if (goipc_server_read(self->server, 1, &message) == GOIPC_ERROR_OK) {
             self->honest_id = message.client;

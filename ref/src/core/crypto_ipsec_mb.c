@@ -36,8 +36,8 @@ static struct {
 } gcm;
 static bool is_usable;
 
-/* A small message is put together on the stack: reading it back from where its ciphertext goes would
- * wait for memory that is not in the nearest cache. */
+/* A small message is put together on the stack: reading it back from where its ciphertext goes
+ * would wait for memory that is not in the nearest cache. */
 enum { NEAR_SIZE_MAX = 256 };
 
 /* An aead object: 64-byte boundary in memory that is up to 63 bytes larger. */

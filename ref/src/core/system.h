@@ -11,8 +11,8 @@
  * source has a limit, again after EINTR. Errors: RANDOM; `out` then holds zeros. */
 GOIPC_MUST_USE goipc_error goipci_system_random(uint8_t *out, size_t size);
 
-/* The identity of this process. Endpoints compare it to detect use in a child after fork; it changes
- * with every fork after the first watch_forks. One relaxed load; async-signal-safe. */
+/* The identity of this process. Endpoints compare it to detect use in a child after fork; it
+ * changes with every fork after the first watch_forks. One relaxed load; async-signal-safe. */
 void goipci_system_watch_forks(void);
 int64_t goipci_system_process(void);
 

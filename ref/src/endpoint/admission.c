@@ -9,7 +9,7 @@ enum {
     HANDSHAKE_FAILED = 1, /* after a curve operation */
     CLIENT_CAME = 4,
     CLIENT_FAILED = 6, /* takes back what it brought when it came, and the cost of its handshake */
-    SCORE_FALL_MS = 1000,  /* for each point */
+    SCORE_FALL_MS = 1000, /* for each point */
     RESUME_MESSAGES = 256,
     RESUME_MS = 50,
 };

@@ -35,7 +35,7 @@ typedef struct goipci_admission {
 typedef enum goipci_decision {
     GOIPCI_ADMIT,
     GOIPCI_ADMIT_FOR_ANOTHER, /* if another pending handshake is refused for it */
-    GOIPCI_WAIT,             /* until a slot is free */
+    GOIPCI_WAIT,              /* until a slot is free */
     GOIPCI_REFUSE,
 } goipci_decision;
 

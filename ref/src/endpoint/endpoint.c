@@ -150,8 +150,8 @@ static goipc_error init_address(goipci_endpoint *endpoint, const char *name,
         goipci_address_init(&endpoint->address, name, options->directory, options->abstract);
 
     if (error == GOIPC_ERROR_ARGUMENT) {
-        return explain(failure, error, 0, "abstract sockets are not supported on this system (name \"%.100s\")",
-                       name);
+        return explain(failure, error, 0,
+                       "abstract sockets are not supported on this system (name \"%.100s\")", name);
     }
     if (error == GOIPC_ERROR_NAME) {
         return explain(failure, error, 0,

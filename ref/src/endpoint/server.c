@@ -227,8 +227,8 @@ static goipci_connection *hold_client(goipc_server *server, goipc_client_id id)
 /* How one write treats a client whose queue is full. */
 typedef struct full_rule {
     goipc_full_policy policy;
-    int32_t timeout_ms;        /* of WAIT */
-    goipc_client_id *missed;   /* clients that were not given the message; room for `capacity` */
+    int32_t timeout_ms;      /* of WAIT */
+    goipc_client_id *missed; /* clients that were not given the message; room for `capacity` */
     size_t capacity;
     size_t missed_count;
 } full_rule;
@@ -300,8 +300,7 @@ static goipc_error hold_all(goipc_server *server, goipci_connection ***all, size
 
 /* The message for all that have room now. The others move to the front of `all`. */
 static goipc_error write_at_once(goipci_connection **all, size_t count,
-                                 const goipc_outgoing *message, full_rule *rule,
-                                 size_t *slow_count)
+                                 const goipc_outgoing *message, full_rule *rule, size_t *slow_count)
 {
     goipc_error first_error = GOIPC_ERROR_OK;
     size_t taken;
@@ -324,8 +323,8 @@ static goipc_error write_at_once(goipci_connection **all, size_t count,
     return first_error;
 }
 
-/* Clients that have room at once come first, so that a slow client delays only itself; then the slow
- * ones share one timeout. */
+/* Clients that have room at once come first, so that a slow client delays only itself; then the
+ * slow ones share one timeout. */
 static goipc_error write_to_each(goipci_connection **all, size_t count,
                                  const goipc_outgoing *message, full_rule *rule)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What endpoints need from the system to talk: addresses, streams, listeners, a poller. Fulfilled by
- * platform/unix and platform/windows; endpoints know nothing else of the system they run on.
+ * What endpoints need from the system to talk: addresses, streams, listeners, a poller. Fulfilled
+ * by platform/unix and platform/windows; endpoints know nothing else of the system they run on.
  *
  * The model is readiness: a stream is asked to read or write and says WOULD_BLOCK when it cannot;
  * the poller then says when to ask again. A system whose natural model is completion (overlapped
