@@ -140,7 +140,7 @@ found_by_pkg_config() {
     fi
 }
 
-# A place with a blank and an apostrophe, as in /home/o'brien, for what quotes its paths.
+# A place with a blank and an apostrophe, as in the home of o'brien, for what quotes its paths.
 read_with_odd_path() {
     place="$scratch/o'brien's place"
     mkdir "$place"
