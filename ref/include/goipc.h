@@ -169,7 +169,8 @@ GOIPC_API const char *goipc_version(void);
     X(PERMISSION, 305, "permission denied")                                                        \
     X(PATH_BLOCKED, 306, "something that is not our stale socket is in the way")                   \
     X(RESOURCES, 307, "out of file descriptors or another system resource")                        \
-    X(CRYPTO, 308, "the crypto back end failed")
+    X(CRYPTO, 308, "the crypto back end failed")                                                   \
+    X(NAME_LOST, 309, "the server's name was removed or replaced")
 
 /* What went wrong; GOIPC_ERROR_OK when nothing did. */
 typedef enum goipc_error {
@@ -669,7 +670,9 @@ typedef struct goipc_server_config {
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
     goipc_full_policy full_policy; /* when the queue of a client is full */
-    uintptr_t reserved[8];         /* 0 */
+    bool rebind_name; /* binds again, a second later, when its name was removed: not while another
+                         server or file stands there */
+    uintptr_t reserved[8]; /* 0 */
 } goipc_server_config;
 
 /* What a client is told. */
@@ -698,8 +701,10 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
 /* The next message or status change of any client, in the order each client sent it; clients take
  * turns, and go before handshakes: however many peers connect, a message waits for one step of one
  * handshake, one or two milliseconds. A client that fails or leaves costs one status message and
- * nothing else. A read that repeats a permanent error pauses up to 100 ms, so that a loop that
- * ignores errors does not spin.
+ * nothing else. A status of client 0 is about the server: ERROR with error NAME_LOST, once, when its
+ * name was removed or replaced (checked every second), and LISTENING when it is bound again. A read
+ * that repeats a permanent error pauses up to 100 ms, so that a loop that ignores errors does not
+ * spin.
  * Errors: ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK (timeout 0), TIMEOUT, INTERRUPTED,
  * CLOSED, STATE (another thread is reading), FORKED, RESOURCES, SYSTEM. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read(goipc_server *server, int32_t timeout_ms,

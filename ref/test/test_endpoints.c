@@ -994,7 +994,7 @@ static void test_poll_descriptor(void)
         return; /* this system has none, as the header says */
     }
     EXPECT(goipc_server_read(pair.server, 0, &message) == GOIPC_ERROR_WOULD_BLOCK);
-    EXPECT(goipc_server_poll_timeout_ms(pair.server) == GOIPC_FOREVER);
+    EXPECT(goipc_server_poll_timeout_ms(pair.server) > 0); /* when it looks at its name */
     EXPECT(poll(&look, 1, 0) == 0);
     EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
     EXPECT(poll(&look, 1, PATIENCE_MS) == 1);

@@ -317,6 +317,69 @@ static void test_relative_directory(void)
     EXPECT(chdir(before) == 0);
 }
 
+/* A cleaner of temporary files, or another server, takes the name away: it is reported once. */
+static void test_lost_name_is_reported(void)
+{
+    char path[108], elsewhere[128];
+    goipc_server *server;
+    goipc_failure failure;
+    goipc_message message;
+    int other;
+
+    path_of("lost", path);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(start("lost", &server, &failure) == GOIPC_ERROR_OK);
+        snprintf(elsewhere, sizeof elsewhere, "%s-moved", path);
+        EXPECT(i == 0 ? unlink(path) == 0 : rename(path, elsewhere) == 0);
+        other = i == 2 ? bind_raw(path) : -1;
+        message = server_expect_status(server, GOIPC_STATUS_ERROR);
+        EXPECT(message.error == GOIPC_ERROR_NAME_LOST && message.client == 0);
+        goipc_server_failure(server, &failure);
+        EXPECT(failure.error == GOIPC_ERROR_NAME_LOST && strstr(failure.text, path) != NULL);
+        EXPECT(goipc_server_read(server, 1200, &message) == GOIPC_ERROR_TIMEOUT);
+        goipc_server_close(server);
+        if (other >= 0) {
+            EXPECT(unlink(path) == 0); /* still the other's */
+            close(other);
+        }
+        (void)unlink(elsewhere);
+        expect_entries(0);
+    }
+}
+
+/* The server binds again when it may and the name is free. Its clients stay. */
+static void test_lost_name_is_bound_again(void)
+{
+    goipc_server_config config = {.options.directory = directory, .rebind_name = true};
+    goipc_client_config client_config = {.options.directory = directory};
+    test_pair pair = {.id = 0};
+    goipc_message message;
+    char path[108];
+    int other;
+
+    config.clients_max = 2;
+    path_of("again", path);
+    EXPECT(goipc_server_start("again", &config, &pair.server) == GOIPC_ERROR_OK);
+    EXPECT(goipc_client_start("again", &client_config, &pair.client) == GOIPC_ERROR_OK);
+    pair_connect(&pair);
+    EXPECT(unlink(path) == 0);
+    other = bind_raw(path); /* in the way */
+    message = server_expect_status(pair.server, GOIPC_STATUS_ERROR);
+    EXPECT(message.error == GOIPC_ERROR_NAME_LOST);
+    EXPECT(goipc_server_read(pair.server, 1200, &message) == GOIPC_ERROR_TIMEOUT);
+    EXPECT(unlink(path) == 0);
+    close(other);
+    message = server_expect_status(pair.server, GOIPC_STATUS_LISTENING);
+    EXPECT(message.client == 0);
+    EXPECT(goipc_client_write(pair.client, 1, "x", 1) == GOIPC_ERROR_OK);
+    message = server_expect_data(pair.server);
+    EXPECT(message_is(&message, 1, "x", 1));
+    EXPECT(raw_try_connect(path) >= 0);
+    goipc_client_close(pair.client);
+    goipc_server_close(pair.server);
+    expect_entries(0);
+}
+
 /* Other programs find a server by the path that clients use. */
 static void test_name_is_shown_by_the_system(void)
 {
@@ -806,6 +869,8 @@ int main(void)
     test_directories_of_others();
     test_relative_directory();
     test_name_is_shown_by_the_system();
+    test_lost_name_is_reported();
+    test_lost_name_is_bound_again();
     test_race_for_a_name();
     test_lock_of_somebody_else();
     test_abstract();

@@ -7,6 +7,8 @@
  * on a queue for a turn (ready_clients or ready_others), on `paused` when its handshake waits for a
  * curve operation, and on `warm` while it keeps buffers.
  */
+#include "endpoint/choose.h"
+#include "endpoint/name_watch.h"
 #include "endpoint/send.h"
 #include "endpoint/server.h"
 
@@ -196,45 +198,6 @@ static void pause_handshake(goipc_server *server, goipci_connection *connection)
     goipci_list_append(&server->paused, connection);
 }
 
-/* Whether `other` goes on before `chosen`, by the order in admission.h. `draw` decides the rest. */
-static bool goes_before(const goipc_server *server, const goipci_connection *other,
-                        const goipci_connection *chosen, uint32_t draw)
-{
-    const uint32_t pending = server->shares.pending[other->share];
-    const uint32_t chosen_pending = server->shares.pending[chosen->share];
-    const bool has_paid = goipci_handshake_has_key_pair(other->session);
-
-    if (pending != chosen_pending) {
-        return pending < chosen_pending;
-    }
-    if (has_paid != goipci_handshake_has_key_pair(chosen->session)) {
-        return has_paid;
-    }
-    return draw == 0;
-}
-
-/* The paused handshake that goes on next. */
-static goipci_connection *choose_paused(const goipc_server *server)
-{
-    goipci_connection *chosen = server->paused.first;
-    uint32_t seen = 1;
-    uint8_t random[4] = {0};
-    bool newest;
-
-    /* Among equals the newest every other time, else any. Always the newest would be none of those
-     * that wait while others keep coming, and any alone would let a large crowd go first. */
-    (void)!goipci_system_random(random, sizeof random); /* without randomness: the newest */
-    newest = random[0] % 2 == 0;
-    for (goipci_connection *at = chosen->links[GOIPCI_LIST_PAUSED].next; at != NULL;
-         at = at->links[GOIPCI_LIST_PAUSED].next) {
-        seen++;
-        if (goes_before(server, at, chosen, newest ? 0 : goipc_wire_get_u32(random) % seen)) {
-            chosen = at;
-        }
-    }
-    return chosen;
-}
-
 /* Called before the poller is asked, which may report that the peer has gone meanwhile. */
 static void resume_handshakes(goipc_server *server)
 {
@@ -246,7 +209,7 @@ static void resume_handshakes(goipc_server *server)
                                      now_ms)) {
             return;
         }
-        connection = choose_paused(server);
+        connection = goipci_choose_paused(server);
         goipci_list_remove(&server->paused, connection);
         goipci_connection_pause(connection, false);
         connection->may_use_curve = true;
@@ -267,26 +230,10 @@ static void allow_work(goipc_server *server, goipci_connection *connection)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-/* The pending handshake to refuse for one more of `share`, or NULL. */
-static goipci_connection *choose_victim(const goipc_server *server, unsigned share)
-{
-    const unsigned largest = goipci_share_largest(&server->shares);
-    goipci_connection *oldest = NULL;
-
-    for (goipci_connection *at = server->handshaking.first; at != NULL;
-         at = at->links[GOIPCI_LIST_PHASE].next) {
-        if (at->share == largest && !goipci_handshake_has_key_pair(at->session)) {
-            return at;
-        }
-        oldest = oldest == NULL && at->share == largest ? at : oldest;
-    }
-    return server->shares.pending[largest] > server->shares.pending[share] ? oldest : NULL;
-}
-
 /* Makes room for one more pending handshake. False when the new one is to be refused. */
 static bool make_room(goipc_server *server, unsigned share)
 {
-    goipci_connection *victim = choose_victim(server, share);
+    goipci_connection *victim = goipci_choose_victim(server, share);
 
     if (victim != NULL) {
         refuse(server, victim, GOIPC_ERROR_RESOURCES, 0);
@@ -376,7 +323,11 @@ static void accept_waiting(goipc_server *server)
 int64_t goipci_serve_deadline(const goipc_server *server)
 {
     const goipci_list *leaving = &server->endpoint.leaving;
-    int64_t deadline_ms = server->accept_again_ms != 0 ? server->accept_again_ms : INT64_MAX;
+    int64_t deadline_ms = goipci_name_watch_due_ms(server);
+
+    if (server->accept_again_ms != 0 && server->accept_again_ms < deadline_ms) {
+        deadline_ms = server->accept_again_ms;
+    }
 
     /* All handshakes are given the same time, so the first is the first to end. */
     if (server->handshaking.first != NULL && server->handshaking.first->deadline_ms < deadline_ms) {
@@ -410,6 +361,7 @@ static void expire(goipc_server *server)
            count++ < EXPIRE_COUNT_MAX) {
         goipci_connection_destroy(leaving->first);
     }
+    goipci_name_watch_check(server, now_ms);
     if (server->accept_again_ms != 0 && server->accept_again_ms <= now_ms) {
         server->accept_again_ms = 0;
         /* As in pause_accepting. */
@@ -682,6 +634,9 @@ size_t goipci_serve_gather(goipc_server *server, goipc_message *messages, size_t
     size_t round_left = server->ready_clients.count;
     size_t count = 0;
 
+    if (goipci_name_watch_take(server, messages)) {
+        return 1;
+    }
     if (turn != GOIPCI_TURN_CLIENTS) {
         return serve_other(server, turn, messages);
     }

@@ -5,6 +5,7 @@
  * endpoint's lock, and sends on that connection, under the connection's lock (send.c).
  */
 #include "endpoint/server.h"
+#include "endpoint/name_watch.h"
 #include "endpoint/send.h"
 
 #include <stdio.h>
@@ -16,25 +17,6 @@ enum {
 };
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-static goipc_error start_listening(goipc_server *server, uint32_t mode, goipc_failure *failure)
-{
-    goipci_endpoint *endpoint = &server->endpoint;
-    goipc_error error = goipci_listener_open(endpoint->allocator, &endpoint->address, mode,
-                                             &server->listener, failure);
-
-    if (error != GOIPC_ERROR_OK) {
-        return error;
-    }
-    error = goipci_poller_watch_listener(endpoint->poller, server->listener, true, endpoint,
-                                         &server->listener_known);
-    if (error != GOIPC_ERROR_OK) {
-        snprintf(failure->text, sizeof failure->text, "cannot wait for clients at %s: %s",
-                 endpoint->address.text, goipc_error_text(error));
-        goipci_listener_close(server->listener, true);
-    }
-    return error;
-}
 
 static void init_lists(goipc_server *server)
 {
@@ -101,7 +83,9 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
     if (config->options.peers == GOIPC_PEERS_DEFAULT && config->unmask_permissions) {
         endpoint->peers = GOIPC_PEERS_ANY;
     }
-    error = start_listening(server, choose_mode(config), failure);
+    server->socket_mode = choose_mode(config);
+    server->rebinds = config->rebind_name;
+    error = goipci_name_watch_listen(server, failure);
     if (error != GOIPC_ERROR_OK) {
         goipci_endpoint_wipe(endpoint);
     }

@@ -18,6 +18,12 @@ struct goipc_server {
     bool listener_known;
     bool listener_ready;
     int64_t accept_again_ms; /* 0: the listener is watched */
+    uint32_t socket_mode;
+    bool rebinds;
+    bool name_is_lost;
+    bool has_name_status; /* name_status is for the next read */
+    int64_t name_due_ms;
+    goipc_message name_status;
     goipci_list handshaking;
     goipci_list ready_clients;
     goipci_list ready_others;

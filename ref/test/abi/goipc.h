@@ -169,7 +169,8 @@ GOIPC_API const char *goipc_version(void);
     X(PERMISSION, 305, "permission denied")                                                        \
     X(PATH_BLOCKED, 306, "something that is not our stale socket is in the way")                   \
     X(RESOURCES, 307, "out of file descriptors or another system resource")                        \
-    X(CRYPTO, 308, "the crypto back end failed")
+    X(CRYPTO, 308, "the crypto back end failed")                                                   \
+    X(NAME_LOST, 309, "the server's name was removed or replaced")
 
 /* What went wrong; GOIPC_ERROR_OK when nothing did. */
 typedef enum goipc_error {
@@ -363,9 +364,9 @@ typedef struct goipc_crypto {
     void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
-/* The static table of libtomcrypt, which is always there. This and the next three set up all back
- * ends once, from any number of threads: see SECURITY.md for what that changes in libtommath and
- * GMP. */
+/* The static table of libtomcrypt. NULL where the library was built without it. This and the next
+ * three set up all back ends once, from any number of threads: see SECURITY.md for what that
+ * changes in libtommath and GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
 /* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
  * that is running lacks an algorithm. */
@@ -492,7 +493,7 @@ typedef struct goipc_event {
 /* The server's HELLO is queued at once. config may be NULL (a server with every default).
  * Errors: ARGUMENT (unknown enum value, a server with OPTIONAL, a maximum above
  * GOIPC_MESSAGE_SIZE_CEILING, or on a 32-bit system above a fourth of the address space),
- * MEMORY. */
+ * MEMORY, CRYPTO_UNAVAILABLE (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_new(const goipc_session_config *config,
                                                        goipc_session **session);
 /* Ends a session, wipes its keys, frees; NULL is allowed. What it lent is invalid afterwards. */
@@ -654,10 +655,12 @@ typedef struct goipc_options {
 
 /* What a server's write does when the queue of a client (queue_size_max) has no room. */
 typedef enum goipc_full_policy {
-    GOIPC_FULL_DEFAULT = 0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
-    GOIPC_FULL_REPORT = 1,  /* returns QUEUE_FULL at once; the client misses this message */
+    GOIPC_FULL_DEFAULT =
+        0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
+    GOIPC_FULL_REPORT = 1,     /* returns QUEUE_FULL at once; the client misses this message */
     GOIPC_FULL_DISCONNECT = 2, /* the same, and disconnects the client with QUEUE_FULL */
-    GOIPC_FULL_WAIT = 3, /* waits for write_timeout_ms: a client that does not read delays the rest */
+    GOIPC_FULL_WAIT =
+        3, /* waits for write_timeout_ms: a client that does not read delays the rest */
 } goipc_full_policy;
 
 /* What a server is told. */
@@ -667,7 +670,9 @@ typedef struct goipc_server_config {
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
     goipc_full_policy full_policy; /* when the queue of a client is full */
-    uintptr_t reserved[8];   /* 0 */
+    bool rebind_name; /* binds again, a second later, when its name was removed: not while another
+                         server or file stands there */
+    uintptr_t reserved[8]; /* 0 */
 } goipc_server_config;
 
 /* What a client is told. */
@@ -687,7 +692,8 @@ typedef struct goipc_client_config {
  * stale socket of our own is replaced; anything else in the way is left alone and named in
  * failure.text. goipc_server_close ends what it makes.
  * Errors: ARGUMENT (of the configuration), NAME, MEMORY, ADDRESS_IN_USE, PATH_BLOCKED, PERMISSION,
- * NOT_FOUND (no such directory), RESOURCES, SYSTEM. */
+ * NOT_FOUND (no such directory), RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE (`crypto` is NULL and there
+ * is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
                                                         const goipc_server_config *config,
                                                         goipc_server **server);
@@ -695,8 +701,10 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
 /* The next message or status change of any client, in the order each client sent it; clients take
  * turns, and go before handshakes: however many peers connect, a message waits for one step of one
  * handshake, one or two milliseconds. A client that fails or leaves costs one status message and
- * nothing else. A read that repeats a permanent error pauses up to 100 ms, so that a loop that
- * ignores errors does not spin.
+ * nothing else. A status of client 0 is about the server: ERROR with error NAME_LOST, once, when its
+ * name was removed or replaced (checked every second), and LISTENING when it is bound again. A read
+ * that repeats a permanent error pauses up to 100 ms, so that a loop that ignores errors does not
+ * spin.
  * Errors: ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK (timeout 0), TIMEOUT, INTERRUPTED,
  * CLOSED, STATE (another thread is reading), FORKED, RESOURCES, SYSTEM. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read(goipc_server *server, int32_t timeout_ms,
@@ -745,18 +753,17 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *ser
                                                                const goipc_outgoing *messages,
                                                                size_t count, int32_t timeout_ms,
                                                                size_t *taken);
-/* Writes one message to all clients and says which of them did not get it: their ids go to `missed`,
- * at most `capacity` of them, their number to `missed_count`, also on failure.
+/* Writes one message to all clients and says which of them did not get it: their ids go to
+ * `missed`, at most `capacity` of them, their number to `missed_count`, also on failure.
  * Returns the first error of the clients that missed it. Errors: those of goipc_server_write. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_each(goipc_server *server, uint32_t type,
                                                              const void *data, size_t data_size,
                                                              goipc_client_id *missed,
-                                                             size_t capacity,
-                                                             size_t *missed_count);
+                                                             size_t capacity, size_t *missed_count);
 /* Bytes queued for a client that the system has not taken; 0 if there is no such client. */
 GOIPC_API size_t goipc_server_queued(goipc_server *server, goipc_client_id client);
-/* Keeps a pointer of the application for a client. It comes back in `user` of every later message of
- * this client, the last one being its DISCONNECTED status. The library never follows it.
+/* Keeps a pointer of the application for a client. It comes back in `user` of every later message
+ * of this client, the last one being its DISCONNECTED status. The library never follows it.
  * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_set_user(goipc_server *server,
                                                            goipc_client_id client, void *user);
@@ -826,7 +833,8 @@ GOIPC_API void goipc_server_close(goipc_server *server);
 
 /* Makes a client for NAME. It dials inside the first read or write (a server that is not there yet
  * is tried again until timeout_ms). goipc_client_close ends what it makes.
- * Errors: ARGUMENT (of the configuration), NAME, MEMORY, RESOURCES, SYSTEM. */
+ * Errors: ARGUMENT (of the configuration), NAME, MEMORY, RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE
+ * (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_start(const char *name,
                                                         const goipc_client_config *config,
                                                         goipc_client **client);
@@ -853,7 +861,8 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read_batch(goipc_client *clien
  * have by then is queued, and the write returns OK: see the table at goipc_server_write.
  * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is
  * GOIPC_NO_WAIT and there is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for
- * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for good). */
+ * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for
+ * good). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, uint32_t type,
                                                         const void *data, size_t data_size);
 /* Many messages in as few system calls as possible, in order. `taken` says how many were handed
