@@ -226,6 +226,7 @@ FILE *console_out(void)
 bool console_flush(void)
 {
     FILE *out = console_out();
+    off_t size;
 
     if (output.lost) {
         return false;
@@ -235,7 +236,9 @@ bool console_flush(void)
         output.lost = true;
         return false;
     }
-    if (!has_no_output && !write_all(STDOUT_FILENO, output.bytes, output.size)) {
+    /* Not output.size: musl leaves it as it is when the position goes back to 0. */
+    size = ftello(out);
+    if (!has_no_output && (size < 0 || !write_all(STDOUT_FILENO, output.bytes, (size_t)size))) {
         if (errno != 0) {
             cli_say("cannot write to standard output: %s", strerror(errno));
         }
