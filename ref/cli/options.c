@@ -215,8 +215,10 @@ static void make_getopt_tables(struct option *long_options, char *letters)
 
 static int refuse_option(const cli_settings *settings, int result, const char *word)
 {
-    if (result == ':') {
-        return cli_usage_error(settings, "%s needs a value", word);
+    const table_option *option = table_find_option(optopt);
+
+    if (result == ':' && option != NULL) {
+        return cli_usage_error(settings, "--%s needs a value", option->name);
     }
     if (optopt != 0 && strncmp(word, "--", 2) == 0) {
         return cli_usage_error(settings, "%s takes no value", word);

@@ -459,7 +459,7 @@ def test_usage() -> None:
             (("serve", "a", "b"), b'"b" is one word too many'),
             (("connect", "x", "--tpye", "3"), b"there is no option --tpye"),
             (("connect", "x", "-Z"), b"there is no option -Z"),
-            (("connect", "x", "-t"), b"-t needs a value"),
+            (("connect", "x", "-t"), b"--type needs a value"),
             (("connect", "x", "--type", "0"), b'takes a number from 1 to 4294967295, not "0"'),
             (("connect", "x", "--count", " 5"), b"takes a number"),
             (("connect", "x", "--hex", "--json"), b"exclude each other"),
