@@ -29,8 +29,8 @@ fi
 run "$scratch/prefix/bin/goipc" version
 run ref/test/test_program.py "$scratch/prefix/bin/goipc"
 
-run cmake -S ref/test/consumer -B "$scratch/consumer" "$@" -DLANGUAGES=C -DCOMPONENTS=static \
-    "-DCMAKE_FIND_ROOT_PATH=$scratch/prefix;$source/build/musl/deps"
+run cmake -S ref/test/consumer -B "$scratch/consumer" "$@" -DLANGUAGES=C -DCOMPONENTS=static -DSTATIC=ON \
+    "-DGOIPC_MUSL_DEPENDENCIES=$scratch/prefix;$source/build/musl/deps"
 run cmake --build "$scratch/consumer"
 (cd "$scratch/consumer" && run ctest --no-tests=error)
 mkdir "$scratch/make"
