@@ -119,7 +119,7 @@ def main() -> int:
     tests.add_argument("versions", nargs="*", default=["installed"], help="installed, a number, or latest")
     commands.add_parser("fuzz", help="the properties, for a time").add_argument("seconds", type=int)
     windows = commands.add_parser("windows", help="exchanges under Wine, which ref/platforms/windows/build.sh prepares")
-    windows.add_argument("arguments", nargs="*", default=["--quick"], help="of interop/run.py")
+    windows.add_argument("arguments", nargs="*", default=["--handshakes", "200"], help="of interop/run.py")
     options = parser.parse_args()
     if options.command == "windows":
         return exchange_on_windows(options.arguments)
