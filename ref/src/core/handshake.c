@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The handshake: one table for both roles. A row is one message; its writer sends it and the other
- * side receives it, and both functions stand side by side below. Each message is queued whole, so
- * that it leaves in one write (deployed peers read with single reads), and each is accepted in any
- * number of pieces. */
+/* The handshake: one table for both roles. A row is one message, with the function that sends it
+ * and the function that receives it. Each message is queued complete, so that it leaves in one
+ * write: golang-ipc reads each with a single read. Each message is accepted in any number of
+ * pieces. */
 #include "core/session.h"
 
 #include <assert.h>
@@ -35,7 +35,7 @@ static goipc_error send_hello(goipc_session *session)
     return queue(session, hello, sizeof hello);
 }
 
-/* Whether a client that was told `wanted` goes on with what the server offers.
+/* Whether a client with the option `wanted` accepts the server's encryption flag.
  * req: HS-012, HS-013, HS-014, HS-015 */
 static bool flag_is_acceptable(goipc_encryption wanted, uint8_t flag)
 {
@@ -61,7 +61,7 @@ static goipc_error refuse(goipc_session *session, uint8_t reply, goipc_error rea
 /* req: HS-017, HS-018 */
 static goipc_error receive_hello(goipc_session *session, uint8_t *in)
 {
-    /* The version comes first: another version may give the second byte another meaning. */
+    /* Check the version first: in another version the second byte may mean something else. */
     if (in[0] != GOIPC_PROTOCOL_VERSION) {
         return refuse(session, REPLY_VERSION, GOIPC_ERROR_VERSION);
     }
@@ -100,8 +100,8 @@ static goipc_error receive_hello_reply(goipc_session *session, uint8_t *in)
 
 /* --- SERVER_KEY and CLIENT_KEY ---------------------------------------------------------------- */
 
-/* Before each operation on the curve. WOULD_BLOCK: not now; the handshake comes here again. */
-static goipc_error judge_work(goipc_session *session)
+/* Called before each curve operation. WOULD_BLOCK: not now; the handshake calls again later. */
+static goipc_error check_curve_policy(goipc_session *session)
 {
     if (session->curve_policy == GOIPCI_CURVE_NEVER) {
         return GOIPC_ERROR_DISCONNECTED;
@@ -118,7 +118,7 @@ static goipc_error judge_work(goipc_session *session)
 /* req: KD-001, KD-004 */
 static goipc_error draw_key_pair(goipc_session *session)
 {
-    goipc_error error = judge_work(session);
+    goipc_error error = check_curve_policy(session);
 
     if (error == GOIPC_ERROR_OK) {
         error = goipci_key_pair(session->crypto, session->private_key, session->public_key);
@@ -133,7 +133,7 @@ static goipc_error derive_keys(goipc_session *session,
     goipc_error error =
         goipc_crypto_derive_key(session->crypto, shared_x, GOIPC_KEY_FORM_MINIMAL, session->key);
 
-    /* Ports that hash all 48 bytes get another key exactly when X starts with a zero byte. */
+    /* Ports that hash all 48 bytes derive another key exactly if X starts with a zero byte. */
     session->has_alternative = shared_x[0] == 0;
     if (error == GOIPC_ERROR_OK && session->has_alternative) {
         error = goipc_crypto_derive_key(session->crypto, shared_x, GOIPC_KEY_FORM_FIXED,
@@ -152,12 +152,12 @@ static goipc_error agree(goipc_session *session,
     uint8_t shared_x[GOIPC_P384_SHARED_SIZE];
     goipc_error error;
 
-    /* A peer that sends our own key back knows no key at all: everything it could send would be our
-     * own frames, reflected. */
+    /* A peer that returns our own public key does not know the private key. It could only reflect
+     * our frames. */
     if (memcmp(peer_public_key, session->public_key, sizeof session->public_key) == 0) {
         return GOIPC_ERROR_PUBLIC_KEY;
     }
-    error = judge_work(session);
+    error = check_curve_policy(session);
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
@@ -180,7 +180,7 @@ static goipc_error send_server_key(goipc_session *session)
                : queue(session, session->public_key, sizeof session->public_key);
 }
 
-/* A bad key is judged before ours, which was drawn meanwhile, is queued: it gets no answer. */
+/* The server's key is checked before our key is queued: a bad key gets no answer. */
 static goipc_error receive_server_key(goipc_session *session, uint8_t *in)
 {
     return agree(session, in);
@@ -245,7 +245,7 @@ static goipc_error send_limit_reply(goipc_session *session)
 /* req: HS-036 */
 static goipc_error receive_limit_reply(goipc_session *session, uint8_t *in)
 {
-    /* golang-ipc never looked at this byte, so its value can mean nothing. */
+    /* golang-ipc ignores this byte, so its value has no meaning. */
     (void)session;
     (void)in;
     return GOIPC_ERROR_OK;
@@ -281,9 +281,9 @@ static const message_row rows[] = {
 
 _Static_assert(sizeof rows / sizeof rows[0] == GOIPCI_STEP_FRAMES, "a row for every step");
 
-/* LIMIT carries a length: it is judged as soon as it is there, like that of any frame.
+/* LIMIT has a length prefix, which is checked as soon as it has arrived, as for any frame.
  * req: HS-034 */
-static goipc_error judge_limit_length(const goipc_session *session, const uint8_t *in,
+static goipc_error check_limit_length(const goipc_session *session, const uint8_t *in,
                                       size_t in_size)
 {
     const uint32_t body_size = session->encrypted ? LIMIT_BODY_SEALED : LIMIT_BODY_PLAIN;
@@ -294,9 +294,9 @@ static goipc_error judge_limit_length(const goipc_session *session, const uint8_
     return goipc_wire_decode_header(in, in_size, body_size, body_size, &result, &needed, &header);
 }
 
-/* What the receiver of a message computes for it is computed once: while the writer computes, too,
- * when all that we had to say is out, or else when the message is there. That it failed is told
- * when the message is there, so that what a session says does not depend on when its input came. */
+/* Generates the client's key pair once: as soon as our output is empty, while the server generates
+ * its own, or else when SERVER_KEY has arrived. A failure is reported only when SERVER_KEY arrives,
+ * so that results do not depend on timing. */
 static void prepare(goipc_session *session, const message_row *row, bool need_input)
 {
     const bool has_time = goipci_buffer_size(&session->out) == 0 && !session->input_ended;
@@ -315,7 +315,7 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
     goipc_error error;
 
     if (session->step == GOIPCI_STEP_LIMIT) {
-        error = judge_limit_length(session, goipci_buffer_bytes(&session->in), in_size);
+        error = check_limit_length(session, goipci_buffer_bytes(&session->in), in_size);
         if (error != GOIPC_ERROR_OK) {
             return error;
         }
@@ -328,7 +328,7 @@ static goipc_error receive_row(goipc_session *session, const message_row *row, b
     if (session->key_pair_error != GOIPC_ERROR_OK) {
         return session->key_pair_error;
     }
-    /* The buffer is the session's own; what stands in it may be opened in place. */
+    /* The buffer belongs to the session, so the message may be decrypted in place. */
     error = row->receive(session, session->in.bytes + session->in.read_at);
     if (error != GOIPC_ERROR_WOULD_BLOCK) {
         goipci_buffer_consume(&session->in, size);
@@ -383,7 +383,7 @@ size_t goipci_handshake_missing(const goipc_session *session)
 
 void goipci_handshake_set_curve_policy(goipc_session *session, goipci_curve_policy policy)
 {
-    assert(session->role == GOIPC_ROLE_SERVER); /* what a client prepared is never put off */
+    assert(session->role == GOIPC_ROLE_SERVER); /* a client never defers its curve operations */
     session->curve_policy = policy;
 }
 

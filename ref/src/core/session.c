@@ -4,37 +4,37 @@
  *
  * HOW IT WORKS
  *
- * Bytes come in through room that the session owns (input, input_commit) and go out of a queue that
- * it owns (output, output_consume). next_event is the only function that interprets input. It runs
- * the handshake table until the table is done, and from then on takes one frame per call. A frame
- * is opened and lent out where it lies in the input buffer: no byte of a message is copied after it
- * was read. The price is one rule, `held_size`: what the last event lent is consumed by the next
- * call on the receiving half.
+ * The session owns an input buffer (input, input_commit) and an output queue (output,
+ * output_consume). next_event is the only function that interprets input. It runs the handshake
+ * table to its end, and then decodes one frame per call. A frame is decrypted in place, and the
+ * event points into the input buffer: no byte of a message is copied after it was read. The price
+ * is one rule: the next call on the receiving half consumes the `held_size` bytes of the last
+ * event.
  *
  * THE TWO HALVES
  *
- * Once CONNECTED has been given, everything that both halves need is constant (key, limits, whether
- * frames are sealed), and each half has what changes to itself: `in`, `aead_in` and the error on
- * one side, `out`, `aead_out` and the nonces on the other. So one thread may receive while another
- * sends, without a lock in here. The single thing that receiving can teach sending, that the peer
- * hashes the shared X in the other form, crosses in one flag.
+ * After CONNECTED everything that both halves use is constant: key, limits, whether frames are
+ * sealed. The rest belongs to one half: `in`, `aead_in` and the error to the receiving half, `out`,
+ * `aead_out` and the nonces to the sending half. So one thread may receive while another sends,
+ * without a lock. One fact crosses from receiving to sending, in a flag: the peer derives its key
+ * from the other form of the shared X.
  *
  * HOW MUCH IT HOLDS
  *
- * A length prefix is judged at its fourth byte and never believed for memory: room for input
- * doubles with what has arrived. room_size starts at ROOM_SIZE_MIN and doubles while reads fill it,
- * so an idle connection costs little and a busy one reads many frames at once. In the middle of a
- * large frame the room ends with the frame, so that the next frame starts at the front of an empty
- * buffer and no tail has to be moved.
+ * A length prefix is checked when its fourth byte arrives, and it never decides how much memory is
+ * reserved: the input buffer doubles with the bytes that have arrived. room_size, the bytes offered
+ * to a read, starts at ROOM_SIZE_MIN and doubles while reads fill it. So an idle connection uses
+ * little memory, and a busy one reads many frames at once. Inside a large frame a read ends with
+ * the frame, so that the next frame starts at the front of an empty buffer and is never moved.
  *
  * LARGE MESSAGES
  *
- * Sealing and opening a megabyte take as long as moving it, so they happen part by part on the way.
- * A sender may lend the memory of its message (lend): a part is sealed, written, and the next one
- * sealed into the same room, while the receiver already opens. A receiver runs what has arrived of
- * a large frame through the cipher where it lies (open_part). That plaintext is not authenticated
- * before the tag, which comes last: until then it never leaves the buffer, and when the tag is
- * wrong, or the stream ends before, the buffer is wiped.
+ * Encrypting a megabyte takes as long as moving it, so both happen part by part. A sender may lend
+ * the memory of its message (lend): each part is sealed into the same buffer and written while the
+ * receiver decrypts the part before. A receiver decrypts the arrived part of a large frame in place
+ * (open_part). That plaintext is not authenticated until the tag arrives, which comes last. Until
+ * then it never leaves the buffer. The buffer is wiped when the tag is wrong or the stream ends
+ * early.
  */
 #include "core/session.h"
 
@@ -47,11 +47,11 @@ enum {
     IDLE_CAPACITY = 0, /* what trim leaves of an empty buffer */
 };
 
-/* On a 32-bit system a frame must fit into memory with room to spare for doubling. */
+/* On a 32-bit system a frame must fit into the address space even when its buffer doubles. */
 #define MESSAGE_SIZE_POSSIBLE                                                                      \
     (SIZE_MAX / 4 < GOIPC_MESSAGE_SIZE_CEILING ? SIZE_MAX / 4 : GOIPC_MESSAGE_SIZE_CEILING)
 
-/* --- birth and death -------------------------------------------------------------------------- */
+/* --- new and free ----------------------------------------------------------------------------- */
 
 static bool config_is_valid(const goipc_session_config *config)
 {
@@ -60,7 +60,7 @@ static bool config_is_valid(const goipc_session_config *config)
     }
     switch (config->role) {
     case GOIPC_ROLE_SERVER:
-        /* The server speaks first: it has nothing to follow. */
+        /* The server sends the offer: there is none that it could follow. */
         if (config->encryption == GOIPC_ENCRYPTION_OPTIONAL) {
             return false;
         }
@@ -96,11 +96,12 @@ static void session_init(goipc_session *session, const goipc_session_config *con
         config->queue_size_max == 0 ? QUEUE_SIZE_DEFAULT : config->queue_size_max;
     session->step = GOIPCI_STEP_HELLO;
     session->room_size = ROOM_SIZE_MIN;
-    /* One whole frame, and a read that starts within it. */
+    /* One complete frame, and a read that starts inside it. */
     goipci_buffer_init(&session->in, session->allocator,
                        (size_t)session->message_size_max + GOIPC_FRAME_LENGTH_SIZE +
                            GOIPC_FRAME_TYPE_SIZE + GOIPC_SEAL_OVERHEAD + ROOM_SIZE_MAX);
-    /* A full queue takes no more, but an empty one takes any message: bounded by the message. */
+    /* An empty queue accepts any message, a full one none: queue_size_max is checked on sending,
+     * and the buffer needs no bound of its own. */
     goipci_buffer_init(&session->out, session->allocator, SIZE_MAX / 2);
 }
 
@@ -169,7 +170,7 @@ uint32_t goipc_session_send_size_max(const goipc_session *session)
 
 /* --- the receiving half ----------------------------------------------------------------------- */
 
-/* Ends the loan of the last event. */
+/* Consumes the bytes that the last event points to. */
 static void return_held(goipc_session *session)
 {
     goipci_buffer_consume(&session->in, session->held_size);
@@ -187,7 +188,7 @@ static uint32_t body_size_max(const goipc_session *session)
     return body_size_min(session) + session->message_size_max;
 }
 
-/* Judges the frame that stands `skip` bytes into the input. */
+/* Checks the header of the frame that starts `skip` bytes into the input. */
 static goipc_error peek_frame(const goipc_session *session, size_t skip, goipc_decode *result,
                               size_t *needed)
 {
@@ -199,8 +200,9 @@ static goipc_error peek_frame(const goipc_session *session, size_t skip, goipc_d
                                     result, needed, &header);
 }
 
-/* How much room to offer: what reads have been filling, or the rest of a large frame as far as
- * memory already is there or what has arrived of it warrants. req: LM-015, SC-003, SC-004 */
+/* How many bytes to offer to the next read. Usually room_size. Inside a large frame: the free
+ * space, or if that is small, as many bytes as have arrived; never past the end of the frame.
+ * req: LM-015, SC-003, SC-004 */
 static size_t wanted_room(const goipc_session *session)
 {
     const size_t in_size = goipci_buffer_size(&session->in);
@@ -211,10 +213,10 @@ static size_t wanted_room(const goipc_session *session)
     if (session->step < GOIPCI_STEP_FRAMES ||
         peek_frame(session, 0, &result, &needed) != GOIPC_ERROR_OK || needed <= ROOM_SIZE_MAX ||
         needed <= in_size) {
-        return room; /* the owner may ask before it has taken what is whole */
+        return room; /* the input may hold a complete frame that was not taken yet */
     }
     if (session->in.capacity - in_size >= room) {
-        room = session->in.capacity - in_size; /* what is free already, before growing again */
+        room = session->in.capacity - in_size; /* use the free space before growing again */
     } else if (room < in_size) {
         room = in_size;
     }
@@ -241,7 +243,7 @@ goipc_error goipc_session_input(goipc_session *session, uint8_t **in, size_t *ca
         return error;
     }
     *in = goipci_buffer_room(&session->in, capacity);
-    /* Not all that the buffer has: a read must not run past the end of a large frame. */
+    /* Less than the buffer may have: a read must not run past the end of a large frame. */
     *capacity = room;
     session->room_given = room;
     return GOIPC_ERROR_OK;
@@ -271,7 +273,7 @@ goipc_error goipc_session_input_end(goipc_session *session)
     return GOIPC_ERROR_OK;
 }
 
-/* The input holds no whole unit: wait for more, or judge the end.
+/* The input holds no complete frame or handshake message: wait for more, or classify the end.
  * req: FR-010, FR-011, CL-001, CL-002, HS-005 */
 static goipc_error starved(const goipc_session *session, goipc_event *event)
 {
@@ -280,7 +282,7 @@ static goipc_error starved(const goipc_session *session, goipc_event *event)
         return GOIPC_ERROR_OK;
     }
     if (session->step < GOIPCI_STEP_FRAMES) {
-        return GOIPC_ERROR_DISCONNECTED; /* inside a message, too: nothing was cut that counts */
+        return GOIPC_ERROR_DISCONNECTED; /* in the middle of a message, too */
     }
     if (goipci_buffer_size(&session->in) > 0) {
         return GOIPC_ERROR_TRUNCATED;
@@ -304,7 +306,7 @@ static goipc_error next_handshake_event(goipc_session *session, goipc_event *eve
     return GOIPC_ERROR_OK;
 }
 
-/* The input, where it may be opened in place. */
+/* The unread input, writable: it is decrypted in place. */
 static uint8_t *front(goipc_session *session)
 {
     return session->in.bytes + session->in.read_at;
@@ -357,7 +359,7 @@ goipc_error goipc_session_next_event(goipc_session *session, goipc_event *event)
     session->error = session->step < GOIPCI_STEP_FRAMES ? next_handshake_event(session, event)
                                                         : next_frame_event(session, event);
     if (session->error != GOIPC_ERROR_OK && session->is_opening) {
-        goipci_buffer_wipe(&session->in); /* it holds plaintext that nothing has vouched for */
+        goipci_buffer_wipe(&session->in); /* it holds plaintext that was never authenticated */
         session->is_opening = false;
     }
     return session->error;
@@ -405,7 +407,7 @@ void goipci_session_trim(goipc_session *session)
 
 /* --- the sending half ------------------------------------------------------------------------- */
 
-/* What every way to send asks first. req: MT-002, LM-006, LM-007, LM-008 */
+/* The checks before every kind of send. req: MT-002, LM-006, LM-007, LM-008 */
 static goipc_error judge_message(const goipc_session *session, uint32_t type, size_t data_size)
 {
     if (session->step < GOIPCI_STEP_FRAMES) {
@@ -429,7 +431,7 @@ static goipc_error queue_plain(goipc_session *session, uint32_t type, const void
     }
     out = goipci_buffer_room(&session->out, &capacity);
     error = goipc_wire_encode_plain(type, data, data_size, out, capacity, &frame_size);
-    assert(error == GOIPC_ERROR_OK); /* judge_message has asked everything that it asks */
+    assert(error == GOIPC_ERROR_OK); /* judge_message made the same checks */
     goipci_buffer_commit(&session->out, frame_size);
     return error;
 }
@@ -525,7 +527,7 @@ goipc_error goipci_session_copy_pending_write(goipc_session *session)
 goipc_error goipci_session_output_pieces(goipc_session *session, const uint8_t *pieces[2],
                                          size_t sizes[2])
 {
-    /* Also behind the start of a frame, so that it does not go out alone. */
+    /* Also when only the start of a frame is queued, so that it is not written alone. */
     if (session->encrypted && goipci_session_has_lent(session) &&
         goipci_buffer_size(&session->out) <= GOIPCI_SEALED_START_SIZE) {
         const goipc_error error = goipci_record_seal_part(

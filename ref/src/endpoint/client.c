@@ -21,7 +21,7 @@
 
 enum {
     BATCH_MAX = 1024,
-    EVENT_COUNT_MAX = 64, /* events without a message before the poller is asked */
+    EVENT_COUNT_MAX = 64, /* events without a message before the next poll */
 };
 
 static goipc_client *client_of(goipci_endpoint *endpoint)
@@ -108,8 +108,8 @@ static void give_message(goipc_client *client, const goipc_event *event, goipc_m
     client->lender = client->connection;
 }
 
-/* What the open connection has, without waiting. Reads from the stream only before the first
- * message: what was given must stay where it is. */
+/* Takes messages from the open connection without waiting. Reads from the stream only before the
+ * first message, because a read may move the input buffer that messages point into. */
 static void gather_messages(goipc_client *client, goipc_message *messages, size_t capacity,
                             size_t *count)
 {
@@ -120,7 +120,7 @@ static void gather_messages(goipc_client *client, goipc_message *messages, size_
         client->has_stash = false;
         give_message(client, &client->stash, &messages[(*count)++]);
     }
-    /* A peer that sends nothing but control frames must not keep the reader here. */
+    /* A peer that sends only control frames must not keep the reader in this loop. */
     while (*count < capacity && (*count > 0 || event_count++ < EVENT_COUNT_MAX) &&
            (*count == 0 || goipci_session_has_event(connection->session))) {
         int system_error;
@@ -135,7 +135,7 @@ static void gather_messages(goipc_client *client, goipc_message *messages, size_
             error = GOIPC_ERROR_DISCONNECTED;
         }
         if (error != GOIPC_ERROR_OK) {
-            /* A failed sending half tells more than the end that it has brought about. */
+            /* A failed sending half is the cause; the end of the stream is its effect. */
             const goipc_error end = goipci_connection_end(connection);
 
             goipci_connect_lose(client, end != GOIPC_ERROR_OK ? end : error, system_error);
@@ -168,7 +168,8 @@ static goipc_error gather(goipci_endpoint *endpoint, goipc_message *messages, si
         if (*count == 0 && client->stage == GOIPCI_STAGE_OPEN) {
             gather_messages(client, messages, capacity, count);
         }
-    } while (*count == 0 && atomic_load(&client->change_count) > 0); /* it has just ended */
+    } while (*count == 0 &&
+             atomic_load(&client->change_count) > 0); /* the connection has just ended */
     return *count == 0 && client->stage == GOIPCI_STAGE_ENDED
                ? (goipc_error)atomic_load(&client->ended)
                : GOIPC_ERROR_OK;
@@ -219,7 +220,8 @@ goipc_error goipc_client_read(goipc_client *client, int32_t timeout_ms, goipc_me
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* The open connection, held, if it is good for writing. *end says why not. */
+/* The open connection with a reference, if it can be written to; else NULL, and *end has the reason
+ * if there is a connection. */
 static goipci_connection *hold_open(goipc_client *client, goipc_error *end)
 {
     goipci_connection *connection;
@@ -242,8 +244,9 @@ static goipci_connection *hold_open(goipc_client *client, goipc_error *end)
     return NULL;
 }
 
-/* A writing thread drives, and the connection is open but cannot be written to. When all that the
- * peer sent was read, it is given up. False when the reader must come first. */
+/* For a writer that runs the loop while the connection is open but cannot be written to. Ends the
+ * connection and returns true if the peer's messages were all read. Otherwise returns false: the
+ * reader must take them first. */
 static bool give_up_broken(goipc_client *client, goipc_error end)
 {
     goipci_connection *connection = client->connection;
@@ -268,7 +271,7 @@ static bool give_up_broken(goipc_client *client, goipc_error end)
     return true;
 }
 
-/* One step towards a connection by a writing thread that drives. */
+/* One step towards a connection, for a writer that runs the loop. */
 static goipc_error run_to_write(goipc_client *client, goipc_error end, int32_t timeout_ms)
 {
     goipc_error error;
@@ -288,8 +291,9 @@ static goipc_error run_to_write(goipc_client *client, goipc_error end, int32_t t
     return error == GOIPC_ERROR_OK ? goipci_connect_run_once(client, timeout_ms) : error;
 }
 
-/* Errors: what ended the client, why the last connection ended while some of it is unread, TIMEOUT,
- * NOT_CONNECTED (the timeout is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, FORKED, MEMORY, SYSTEM. */
+/* Errors: the permanent error of the client; the error of the last connection while it has unread
+ * messages; TIMEOUT, NOT_CONNECTED (the timeout is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, FORKED,
+ * MEMORY, SYSTEM. */
 static goipc_error connect_to_write(goipc_client *client, int64_t deadline_ms, bool no_wait,
                                     goipci_connection **connection)
 {
@@ -333,7 +337,7 @@ static goipc_error write_batch(goipc_client *client, const goipc_outgoing *messa
 
     connection = hold_open(client, &end);
     if (connection == NULL) {
-        /* The clock is read only when there is something to wait for. */
+        /* Read the clock only if the call has to wait. */
         const int64_t deadline_ms = goipci_deadline_after(timeout_ms);
 
         error = connect_to_write(client, deadline_ms, timeout_ms == GOIPC_NO_WAIT, &connection);
@@ -355,7 +359,7 @@ static goipc_error write_in_time(goipc_client *client, const goipc_outgoing *mes
 
     assert(client != NULL && (messages != NULL || count == 0) && taken != NULL);
     *taken = 0;
-    if (count > 0 && messages[0].type == 0) { /* no need to connect for that */
+    if (count > 0 && messages[0].type == 0) { /* invalid, with or without a connection */
         return goipci_endpoint_note(&client->endpoint, GOIPC_ERROR_TYPE_RESERVED);
     }
     error = goipci_endpoint_enter(&client->endpoint);
@@ -517,7 +521,7 @@ static void begin_close(goipci_endpoint *endpoint, bool abandoned)
 {
     goipc_client *client = client_of(endpoint);
 
-    (void)abandoned; /* a client has nothing but its connections */
+    (void)abandoned; /* a client has no state beside its connections */
     goipci_connect_return_messages(client);
     goipci_lock_take(&endpoint->lock); /* a query may be reading it */
     client->open = NULL;
@@ -530,7 +534,7 @@ static void begin_close(goipci_endpoint *endpoint, bool abandoned)
 
 static void wipe(goipci_endpoint *endpoint)
 {
-    (void)endpoint; /* begin_close has released all that only a client has */
+    (void)endpoint; /* begin_close has released the client's own fields */
 }
 
 static const goipci_role client_role = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop of a client: dials, shakes hands, notices the end and dials again. When to dial and when
- * to give up says retry.c.
+ * The loop of a client: connects, does the handshake, notices the end and connects again. retry.c
+ * decides when to connect and when to give up.
  *
  * One thread at a time runs the loop: see client.c.
  */
@@ -9,8 +9,8 @@
 
 enum {
     READY_COUNT = 16,
-    READ_COUNT_MAX = 64, /* reads in a row without asking the poller */
-    LEAVING_MAX = 8,     /* then the oldest is cut off */
+    READ_COUNT_MAX = 64, /* reads in a row without a poll */
+    LEAVING_MAX = 8,     /* more closing connections: the oldest is closed at once */
 };
 
 /* --- status changes --------------------------------------------------------------------------- */
@@ -48,9 +48,10 @@ bool goipci_connect_take_change(goipc_client *client, goipc_message *message)
     return taken;
 }
 
-/* --- what the last read gave ------------------------------------------------------------------ */
+/* --- messages of the last read ---------------------------------------------------------------- */
 
-/* Before a writing thread that drives touches any connection. Errors: MEMORY. */
+/* Called by a writer that runs the loop, before it uses a connection: messages of the last read
+ * stay valid. Errors: MEMORY. */
 goipc_error goipci_connect_detach_messages(goipc_client *client)
 {
     goipc_error error = GOIPC_ERROR_OK;
@@ -64,7 +65,7 @@ goipc_error goipci_connect_detach_messages(goipc_client *client)
     return error;
 }
 
-/* At the start of a read, and when all ends. */
+/* Called at the start of a read and on close: the messages of the last read become invalid. */
 void goipci_connect_return_messages(goipc_client *client)
 {
     client->lender = NULL;
@@ -92,7 +93,8 @@ static void end_permanently(goipc_client *client, goipc_error error, goipc_statu
     goipci_connect_wake(client);
 }
 
-/* Whether the close is over already is asked again later: its messages may still be borrowed. */
+/* Messages of the connection may still be borrowed, so continue_leaving destroys it later, even if
+ * closing is complete now. */
 static void begin_to_leave(goipc_client *client, goipc_error why)
 {
     goipci_connection *connection = client->connection;
@@ -101,7 +103,7 @@ static void begin_to_leave(goipc_client *client, goipc_error why)
     (void)goipci_driver_leave(connection, why);
 }
 
-/* Goes on with connections that leave; only while no message of theirs is borrowed. */
+/* Continues closing. Call it only while no message is borrowed from a closing connection. */
 static void continue_leaving(goipc_client *client)
 {
     goipci_list *leaving = &client->endpoint.leaving;
@@ -119,7 +121,7 @@ static void continue_leaving(goipc_client *client)
     }
 }
 
-/* Without randomness pauses are whole. */
+/* A random number that shortens a pause. 0 if the random source fails: then pauses are full. */
 static uint32_t draw(void)
 {
     uint8_t random[4];
@@ -129,7 +131,7 @@ static uint32_t draw(void)
                : 0;
 }
 
-/* What a person can do about it. */
+/* The end of a log line: what the user can do. */
 static const char *remedy(goipc_error error)
 {
     if (error == GOIPC_ERROR_NOT_FOUND) {
@@ -150,7 +152,7 @@ static const char *remedy(goipc_error error)
     return "";
 }
 
-/* An attempt to connect came to nothing. */
+/* An attempt to connect has failed. */
 static void fail_attempt(goipc_client *client, goipc_error error, int system_error)
 {
     goipci_endpoint *endpoint = &client->endpoint;
@@ -158,7 +160,7 @@ static void fail_attempt(goipc_client *client, goipc_error error, int system_err
     if (client->connection != NULL) {
         begin_to_leave(client, error);
     }
-    if (error != client->last_attempt) { /* told once, not at every retry */
+    if (error != client->last_attempt) { /* report it once, not at every retry */
         client->last_attempt = error;
         goipci_endpoint_fail(endpoint,
                              goipci_retry_is_pointless(error) ? GOIPC_LOG_ERROR : GOIPC_LOG_INFO,
@@ -184,7 +186,7 @@ static void dial(goipc_client *client)
         goipci_stream_dial(endpoint->allocator, &endpoint->address, &stream, &system_error);
 
     if (error == GOIPC_ERROR_OK) {
-        /* Before the first byte: whoever made the socket may not be whom we take him for. */
+        /* Before the first byte: another user's process may have made the socket. */
         error = goipci_stream_check_peer(stream, &endpoint->options, endpoint->peers, &credentials);
         if (error != GOIPC_ERROR_OK) {
             stream->functions->close(stream);
@@ -224,7 +226,7 @@ static void become_connected(goipc_client *client)
     report(client, GOIPC_STATUS_CONNECTED, GOIPC_ERROR_OK);
 }
 
-/* Takes the handshake as far as it goes now. */
+/* Runs the handshake until it needs more input. */
 static void continue_handshake(goipc_client *client)
 {
     int system_error;
@@ -236,7 +238,8 @@ static void continue_handshake(goipc_client *client)
     } while (error == GOIPC_ERROR_OK && event.type == GOIPC_EVENT_NEED_INPUT &&
              client->connection->readable);
     if (error == GOIPC_ERROR_OK && event.type == GOIPC_EVENT_NEED_INPUT) {
-        error = goipci_connection_end(client->connection); /* our own bytes may not get out */
+        error =
+            goipci_connection_end(client->connection); /* sending our own bytes may have failed */
     }
     if (error != GOIPC_ERROR_OK) {
         fail_attempt(client, error, system_error);
@@ -294,7 +297,7 @@ static void give_up(goipc_client *client)
     end_permanently(client, GOIPC_ERROR_TIMEOUT, GOIPC_STATUS_TIMEOUT);
 }
 
-/* 0 while nothing is dialled, as retry.h wants it. */
+/* The deadline of the handshake, or 0 without one (see retry.h). */
 static int64_t handshake_deadline(const goipc_client *client)
 {
     return client->stage == GOIPCI_STAGE_HANDSHAKE ? client->connection->deadline_ms : 0;
@@ -305,7 +308,7 @@ static bool is_connecting(const goipc_client *client)
     return client->stage == GOIPCI_STAGE_PAUSE || client->stage == GOIPCI_STAGE_HANDSHAKE;
 }
 
-/* When something is due without input. */
+/* The next time at which something is due without input. */
 static int64_t next_deadline(const goipc_client *client)
 {
     const goipci_list *leaving = &client->endpoint.leaving;
@@ -355,7 +358,7 @@ static goipc_error poll_once(goipc_client *client, int32_t timeout_ms)
     return error;
 }
 
-/* Whether a read stopped before it had taken all input that is there. */
+/* Whether the last read left input that has already arrived. */
 static bool has_input(const goipc_client *client)
 {
     return client->stage == GOIPCI_STAGE_OPEN &&
@@ -374,7 +377,7 @@ goipc_error goipci_connect_run_once(goipc_client *client, int32_t timeout_ms)
     }
     act_on_time(client);
     if (atomic_load(&client->change_count) != told || has_input(client)) {
-        timeout_ms = 0; /* there is something to report already */
+        timeout_ms = 0; /* a status change is waiting already */
     }
     client->reads_left = READ_COUNT_MAX;
     timeout_ms = goipci_timeout_min(timeout_ms, goipci_deadline_left(next_deadline(client)));

@@ -13,18 +13,17 @@ enum {
     WRITE_TIMEOUT_DEFAULT_MS = 10000,
     CLOSE_TIMEOUT_DEFAULT_MS = 1000,
     PEER_USER_COUNT_MAX = 65536,
-    REPEAT_PAUSE_MS = 100, /* as the header promises */
+    REPEAT_PAUSE_MS = 100, /* documented in goipc.h */
     EVICT_TICK_MS = 1,
-    SPIN_DEFAULT_US = 20, /* what a sleep and its wake-up cost; a longer spin may cost more */
+    SPIN_DEFAULT_US = 20, /* as long as a sleep and its wake-up take */
     SPIN_MAX_US = 1000000,
-    SPIN_PAUSE_MAX = 255, /* waits in a row without spinning: few enough that p99 knows nothing of
-                             the spins that are tried between them */
+    SPIN_PAUSE_MAX = 255, /* so under 1 % of the waits pay for a useless spin */
 };
 
 /* --- birth and death -------------------------------------------------------------------------- */
 
 /* What is wrong with the options, or NULL. */
-static const char *judge_options(const goipc_options *options, goipc_role role)
+static const char *check_options(const goipc_options *options, goipc_role role)
 {
     if (!GOIPCI_IS_UNUSED(options)) {
         return "options.reserved is not zero, as if set by a later version of the header";
@@ -64,7 +63,7 @@ static int32_t or_default(int32_t value, int32_t value_default)
     return value == 0 ? value_default : value;
 }
 
-/* Whoever looks again and again on the only processor keeps the peer from answering. */
+/* On a single processor a spin would keep the peer from answering. */
 static int32_t default_spin_us(void)
 {
     return goipci_system_is_parallel() ? SPIN_DEFAULT_US : GOIPC_NO_WAIT;
@@ -84,7 +83,7 @@ static goipc_error copy_options(goipci_endpoint *endpoint, const goipc_options *
     own->spin_us = or_default(options->spin_us, default_spin_us());
     own->crypto = goipci_crypto_of(options->crypto, options->encryption);
     own->allocator = endpoint->allocator;
-    own->directory = NULL; /* the address has it */
+    own->directory = NULL; /* the address contains it */
     own->failure = NULL;
     own->peer_users = NULL;
     if (own->crypto == NULL) {
@@ -165,7 +164,7 @@ static goipc_error init_address(goipci_endpoint *endpoint, const char *name,
 goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role, const char *name,
                                  const goipc_options *options, goipc_failure *failure)
 {
-    const char *objection = judge_options(options, role);
+    const char *objection = check_options(options, role);
     int system_error = 0;
     goipc_error error;
 
@@ -211,14 +210,14 @@ goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint)
     return goipci_system_process() == endpoint->process ? GOIPC_ERROR_OK : GOIPC_ERROR_FORKED;
 }
 
-/* --- who is inside ---------------------------------------------------------------------------- */
+/* --- threads inside calls --------------------------------------------------------------------- */
 
 goipc_error goipci_endpoint_enter(goipci_endpoint *endpoint)
 {
     const goipc_error error = goipci_endpoint_check_process(endpoint);
 
     if (error != GOIPC_ERROR_OK) {
-        return error; /* before anything is touched that both processes have */
+        return error; /* before any access to memory or descriptors shared with the parent */
     }
     /* Increment `inside`, then read `closing`; evict stores `closing`, then reads `inside`.
      * Sequential consistency guarantees that at least one side sees the other's write. */
@@ -246,7 +245,7 @@ goipc_error goipci_endpoint_note(goipci_endpoint *endpoint, goipc_error error)
 void goipci_endpoint_exit(goipci_endpoint *endpoint)
 {
     if (!atomic_load(&endpoint->closing)) {
-        /* The endpoint may be freed as soon as this is done: nothing follows. */
+        /* The endpoint may be freed right after this: it must not be used again. */
         atomic_fetch_sub(&endpoint->inside, 1);
         return;
     }
@@ -286,7 +285,7 @@ goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint)
     return GOIPC_ERROR_OK;
 }
 
-/* Errors that the next read is going to meet again at once. */
+/* Errors that the next read would return again at once. */
 static bool is_permanent(goipc_error error)
 {
     return error != GOIPC_ERROR_OK && error != GOIPC_ERROR_TIMEOUT &&
@@ -315,7 +314,7 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
         if (goipci_endpoint_is_stopped(endpoint)) {
             error = GOIPC_ERROR_CLOSED;
         }
-        /* A read that has waited in vain may have met a failure that says more. */
+        /* A read that timed out keeps an earlier failure: that one says more. */
         if ((error != GOIPC_ERROR_TIMEOUT && error != GOIPC_ERROR_WOULD_BLOCK) ||
             atomic_load_explicit(&endpoint->last_error, memory_order_relaxed) == GOIPC_ERROR_OK) {
             (void)goipci_endpoint_note(endpoint, error);
@@ -330,8 +329,9 @@ goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error err
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-/* Looks without sleeping. A spin that found nothing makes the next waits go without, twice as many
- * each time, and one that did halves them: it costs next to nothing where it seldom helps. */
+/* Polls without sleeping. After a spin that found nothing, the next waits do not spin: the number
+ * of skipped waits doubles. A spin that found something halves it. So spinning costs little where
+ * it seldom helps. */
 static goipc_error spin(goipci_endpoint *endpoint, int64_t until_us, goipci_ready *ready,
                         size_t capacity, size_t *count)
 {
@@ -365,7 +365,7 @@ goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32_t timeout_ms, 
         if (error != GOIPC_ERROR_OK || *count > 0) {
             return error;
         }
-        timeout_ms = fits ? timeout_ms : 0; /* the caller looks at its clock */
+        timeout_ms = fits ? timeout_ms : 0; /* the caller checks its deadline */
     }
     return goipci_poller_wait(endpoint->poller, timeout_ms, ready, capacity, count);
 }
@@ -382,20 +382,20 @@ void goipci_endpoint_evict(goipci_endpoint *endpoint)
     interrupt(endpoint);
     goipci_lock_take(&endpoint->lock);
     goipci_condition_wake_all(&endpoint->changed);
-    /* Whoever saw `closing` unset goes without waking us: look again after a moment. */
+    /* A thread that read `closing` as false exits without waking this one: check again soon. */
     while (atomic_load(&endpoint->inside) > 0) {
         goipci_condition_wait(&endpoint->changed, &endpoint->lock, EVICT_TICK_MS);
     }
     goipci_lock_give(&endpoint->lock);
 }
 
-/* Both may run in a signal handler: they take no lock. */
+/* Interrupt and stop. Both may run in a signal handler, so they take no lock. */
 static void interrupt_and(goipci_endpoint *endpoint, bool stops)
 {
     if (!goipci_registry_use(endpoint)) {
-        return; /* closed by now */
+        return; /* it is closed already */
     }
-    /* In a child after fork, what wakes the poller is the parent's, too. */
+    /* In a child after fork, waking the poller would wake the parent's. */
     if (goipci_endpoint_check_process(endpoint) == GOIPC_ERROR_OK) {
         if (stops) {
             atomic_store(&endpoint->stopped, true);
@@ -419,7 +419,7 @@ static void end_interrupt(goipci_endpoint *endpoint)
 {
     atomic_store(&endpoint->interrupted, false);
     goipci_poller_resume(endpoint->poller);
-    /* An interrupt that came in between has set the flag again, or both; closing likewise. */
+    /* Another thread may have interrupted or closed meanwhile: then interrupt the poller again. */
     if (atomic_load(&endpoint->interrupted) || goipci_endpoint_is_stopped(endpoint)) {
         goipci_poller_interrupt(endpoint->poller);
     }
@@ -427,7 +427,7 @@ static void end_interrupt(goipci_endpoint *endpoint)
 
 void goipci_endpoint_resume(goipci_endpoint *endpoint)
 {
-    /* In a child the interrupt is the parent's, and after a close the closing thread's. */
+    /* In a child the interrupt belongs to the parent; during close, to the closing thread. */
     if (goipci_endpoint_enter(endpoint) == GOIPC_ERROR_OK) {
         end_interrupt(endpoint);
         goipci_endpoint_exit(endpoint);

@@ -17,8 +17,8 @@ typedef struct goipci_role goipci_role; /* driver.h */
 /* The lists a connection can be on, each at most once at a time. */
 typedef enum goipci_list_kind {
     GOIPCI_LIST_PHASE,        /* handshaking, open or leaving */
-    GOIPCI_LIST_READY_CLIENT, /* open, and wants a turn of the reading thread */
-    GOIPCI_LIST_READY_OTHER,  /* not open, and wants one */
+    GOIPCI_LIST_READY_CLIENT, /* open, and waits for a turn of the reading thread */
+    GOIPCI_LIST_READY_OTHER,  /* not open, and waits for a turn */
     GOIPCI_LIST_PAUSED,       /* its handshake waits before a curve operation */
     GOIPCI_LIST_WARM,         /* holds memory that an idle connection does not need */
     GOIPCI_LIST_QUEUED,       /* has output that waits; under the endpoint's lock */
@@ -57,9 +57,9 @@ typedef struct goipci_endpoint {
 
     goipci_lock lock;
     goipci_condition changed;
-    goipc_failure failure; /* the last one that was put into words */
+    goipc_failure failure; /* the last failure that has a text */
     goipci_list queued;
-    atomic_int last_error; /* of a call, or failure.error */
+    atomic_int last_error; /* of the last failed call, or failure.error */
 
     atomic_uint inside;  /* threads in calls */
     atomic_bool stopped; /* by _stop: every call ends with CLOSED */
@@ -67,10 +67,10 @@ typedef struct goipci_endpoint {
     atomic_bool reading;
     atomic_bool interrupted;
     atomic_bool corked;
-    atomic_bool leave_pending; /* a connection has a leave_reason; the loop looks for it */
-    /* The loop thread's. */
+    atomic_bool leave_pending; /* a connection has a leave_reason; the loop has to search for it */
+    /* Used by the loop thread only. */
     uint32_t spin_pause;  /* waits to skip after a spin: doubles if it found nothing, else halves */
-    uint32_t spin_rest;   /* of these, how many are left */
+    uint32_t spin_rest;   /* how many of these are left */
     goipc_error repeated; /* the last read's error: a loop that ignores it is slowed down */
     goipci_list leaving;  /* connections that are being closed */
     goipci_counters counters;
@@ -80,7 +80,7 @@ typedef struct goipci_endpoint {
     "reserved of the configuration is not zero, as if set by a later version of the header, for "  \
     "\"%.100s\""
 
-/* Fills in what is common. On failure *failure says why, and nothing is left to wipe. Errors:
+/* Initialises the fields. On failure *failure has the reason, and wipe must not be called. Errors:
  * ARGUMENT, NAME, MEMORY, RESOURCES, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_init(goipci_endpoint *endpoint, goipc_role role,
                                                 const char *name, const goipc_options *options,
@@ -94,7 +94,8 @@ void goipci_endpoint_exit(goipci_endpoint *endpoint);
 /* The same for calls that may have waited. Returns `error`, or CLOSED if the close interrupted it.
  */
 goipc_error goipci_endpoint_exit_wait(goipci_endpoint *endpoint, goipc_error error);
-/* The same for reads, of which there is one at a time. Errors: FORKED, CLOSED, STATE. */
+/* The same for reads; STATE while another thread is inside a read. Errors: FORKED, CLOSED,
+ * STATE. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_enter_read(goipci_endpoint *endpoint);
 /* Returns `error`, after a pause if it is permanent and the last read returned it as well. */
 goipc_error goipci_endpoint_exit_read(goipci_endpoint *endpoint, goipc_error error,
@@ -111,12 +112,12 @@ GOIPC_MUST_USE goipc_error goipci_endpoint_wait(goipci_endpoint *endpoint, int32
                                                 goipci_ready *ready, size_t capacity,
                                                 size_t *count);
 
-/* Whether this is the process that made the endpoint. Errors: FORKED. */
+/* FORKED if this process is a fork of the one that made the endpoint. */
 GOIPC_MUST_USE goipc_error goipci_endpoint_check_process(const goipci_endpoint *endpoint);
 
-/* Whether calls end with CLOSED from now on. */
+/* Whether every further call ends with CLOSED. */
 bool goipci_endpoint_is_stopped(const goipci_endpoint *endpoint);
-/* Remembers with what a call ends, for goipci_endpoint_get_failure. Returns `error`. */
+/* Records the error of a call for goipci_endpoint_get_failure. Returns `error`. */
 goipc_error goipci_endpoint_note(goipci_endpoint *endpoint, goipc_error error);
 
 void goipci_endpoint_stop(goipci_endpoint *endpoint);

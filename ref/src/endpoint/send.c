@@ -21,10 +21,10 @@
 
 enum { WAIT_SLICE_MS = 100 }; /* a waiting writer checks this often whether the endpoint closes */
 
-/* Which readiness matters in this phase. */
+/* The events to watch in this phase. */
 static unsigned wanted_events(const goipci_connection *connection)
 {
-    /* A thread that lends waits for the stream by itself. */
+    /* A writer that lends its memory waits for the stream itself. */
     const bool queued = goipci_session_has_output(connection->session) &&
                         !goipci_session_has_lent(connection->session);
     const bool corked = atomic_load(&connection->endpoint->corked);
@@ -63,7 +63,7 @@ goipc_error goipci_send_watch(goipci_connection *connection)
     return error;
 }
 
-/* Keeps the endpoint's list of connections with output in step with the truth. */
+/* Adds the connection to the endpoint's list of connections with output, or removes it. */
 void goipci_send_note_queued(goipci_connection *connection)
 {
     goipci_endpoint *endpoint = connection->endpoint;
@@ -83,17 +83,17 @@ void goipci_send_note_queued(goipci_connection *connection)
     goipci_lock_give(&endpoint->lock);
 }
 
-/* Nothing can be written any more: forget what was queued, and let the driving thread find out. */
+/* Ends the sending half: drops the queue. The loop thread notices the end when it reads. */
 void goipci_send_end(goipci_connection *connection, goipc_error why)
 {
     if (connection->end == GOIPC_ERROR_OK) {
         connection->end = why;
         if (connection->phase <= GOIPCI_PHASE_OPEN) {
-            /* The driving thread reads what has come to its end, which is near now. */
+            /* The loop thread reads the remaining input and then the end of the stream. */
             connection->stream->functions->finish(connection->stream);
         }
     }
-    if (connection->session != NULL) { /* it may never have come to be */
+    if (connection->session != NULL) { /* NULL if goipci_connection_new failed */
         goipci_session_output_drop(connection->session);
     }
 }
@@ -129,7 +129,7 @@ static goipc_error gather_output(goipci_connection *connection, goipci_bytes pie
     error = goipci_session_output_pieces(session, bytes, sizes);
     *piece_count = 0;
     if (error != GOIPC_ERROR_OK) {
-        goipci_send_end(connection, error); /* half a frame is out */
+        goipci_send_end(connection, error); /* half a frame was sent */
         return error;
     }
     for (size_t i = 0; i < 2; i++) {
@@ -140,7 +140,7 @@ static goipc_error gather_output(goipci_connection *connection, goipci_bytes pie
     return GOIPC_ERROR_OK;
 }
 
-/* Writes until all output is out (OK) or the stream takes no more (WOULD_BLOCK). */
+/* Writes until all output was sent (OK) or the stream accepts no more (WOULD_BLOCK). */
 static goipc_error push_output(goipci_connection *connection)
 {
     goipci_bytes pieces[2];
@@ -169,7 +169,7 @@ static void add_to_counters(goipci_endpoint *endpoint, uint64_t count, uint64_t 
     atomic_fetch_add_explicit(&endpoint->counters.bytes_out, size, memory_order_relaxed);
 }
 
-/* Corked messages are counted together, when they are on their way or lost. */
+/* Corked messages are counted together, when they were sent or dropped. */
 void goipci_send_count_corked(goipci_connection *connection)
 {
     if (connection->corked_count > 0) {
@@ -179,15 +179,15 @@ void goipci_send_count_corked(goipci_connection *connection)
     }
 }
 
-/* Pushes, and keeps poller, list and counters up to date. */
+/* Sends output, and updates the poller, the list and the counters. */
 goipc_error goipci_send_settle(goipci_connection *connection)
 {
     const goipc_error error = push_output(connection);
 
     goipci_send_count_corked(connection);
 
-    /* Changing what a known stream is watched for fails only without kernel memory. A writer that
-     * waits, or the next write, then moves the queue instead. */
+    /* Changing the events of a registered stream fails only without kernel memory. Then a writer
+     * that waits, or the next write, sends the queue. */
     (void)!goipci_send_watch(connection);
     goipci_send_note_queued(connection);
     return error;
@@ -195,8 +195,8 @@ goipc_error goipci_send_settle(goipci_connection *connection)
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-/* Waits for the stream without the lock, for at most a moment. Errors: TIMEOUT or WOULD_BLOCK (the
- * deadline is over), INTERRUPTED, SYSTEM. */
+/* Waits for the stream without the lock, for at most WAIT_SLICE_MS. Errors: TIMEOUT or WOULD_BLOCK
+ * (the deadline is over), INTERRUPTED, SYSTEM. */
 static goipc_error wait_for_room(goipci_connection *connection, int64_t deadline_ms)
 {
     const int32_t left = goipci_deadline_left(deadline_ms);
@@ -215,8 +215,8 @@ static goipc_error wait_for_room(goipci_connection *connection, int64_t deadline
     return error == GOIPC_ERROR_TIMEOUT ? GOIPC_ERROR_OK : error;
 }
 
-/* Why a message cannot be handed over in this state of things, or OK. */
-static goipc_error judge_sending(const goipci_connection *connection)
+/* Why this connection cannot send a message now, or OK. */
+static goipc_error check_can_send(const goipci_connection *connection)
 {
     if (connection->end != GOIPC_ERROR_OK) {
         return connection->end;
@@ -227,15 +227,15 @@ static goipc_error judge_sending(const goipci_connection *connection)
                : GOIPC_ERROR_NOT_CONNECTED;
 }
 
-/* settle_output for a writer: once the connection is leaving, its output is the driving thread's.
- * */
+/* goipci_send_settle for a writer. While the connection closes, the loop thread sends its
+ * output. */
 static goipc_error settle_open(goipci_connection *connection)
 {
     return connection->phase < GOIPCI_PHASE_FLUSHING ? goipci_send_settle(connection)
                                                      : connection->end;
 }
 
-/* Waits until what is queued is out. */
+/* Waits until the queue was sent. */
 static goipc_error push_through(goipci_connection *connection, int64_t deadline_ms)
 {
     goipc_error error;
@@ -255,8 +255,8 @@ static goipc_error push_through(goipci_connection *connection, int64_t deadline_
 /* How long a call waits, and for what. */
 typedef struct wait_rule {
     int32_t timeout_ms;
-    int64_t deadline_ms; /* 0 before it is known: the clock is read only by who has to wait */
-    bool through;        /* also until the system has everything */
+    int64_t deadline_ms; /* 0 until a call has to wait: only then the clock is read */
+    bool through;        /* also wait until the system has taken everything */
 } wait_rule;
 
 static int64_t deadline_of(wait_rule *rule)
@@ -267,19 +267,19 @@ static int64_t deadline_of(wait_rule *rule)
     return rule->deadline_ms;
 }
 
-/* Ends the loan of a message's memory, whoever lent it. */
+/* Copies the unsent rest of a lent message to the queue, so that its memory is free again. */
 static goipc_error copy_pending_write(goipci_connection *connection)
 {
     const goipc_error error = goipci_session_copy_pending_write(connection->session);
 
     if (error != GOIPC_ERROR_OK) {
-        goipci_send_end(connection, error); /* half a frame is out */
+        goipci_send_end(connection, error); /* half a frame was sent */
     }
     return error;
 }
 
-/* Sends a large message from the caller's memory. What does not go out in time is queued, so that
- * being late or interrupted is no failure. */
+/* Sends a large message from the caller's memory. What was not sent in time is queued, so a timeout
+ * or an interrupt is no failure. */
 static goipc_error lend_message(goipci_connection *connection, const goipc_outgoing *message,
                                 wait_rule *rule)
 {
@@ -304,7 +304,7 @@ static goipc_error queue_message(goipci_connection *connection, const goipc_outg
     goipc_session *session = connection->session;
     goipc_error error;
 
-    if (goipci_session_has_lent(session)) { /* another thread is in the middle of it */
+    if (goipci_session_has_lent(session)) { /* another thread is sending it */
         error = copy_pending_write(connection);
         if (error != GOIPC_ERROR_OK) {
             return error;
@@ -312,7 +312,7 @@ static goipc_error queue_message(goipci_connection *connection, const goipc_outg
     }
     if (message->data_size >= GOIPCI_LENT_SIZE_MIN && !corked &&
         goipci_session_should_send_in_place(session, message->data_size)) {
-        error = push_output(connection); /* what goes first */
+        error = push_output(connection); /* earlier output is sent first */
         if (error == GOIPC_ERROR_OK) {
             return lend_message(connection, message, rule);
         }
@@ -329,7 +329,7 @@ static goipc_error queue_when_there_is_room(goipci_connection *connection,
     const bool corked = atomic_load(&connection->endpoint->corked);
 
     for (;;) {
-        goipc_error error = judge_sending(connection);
+        goipc_error error = check_can_send(connection);
 
         if (error == GOIPC_ERROR_OK) {
             error = queue_message(connection, message, corked, rule);
@@ -339,7 +339,7 @@ static goipc_error queue_when_there_is_room(goipci_connection *connection,
         }
         error = settle_open(connection);
         if (error == GOIPC_ERROR_OK) {
-            continue; /* all is out, so there is room now */
+            continue; /* all output was sent, so there is room now */
         }
         if (error != GOIPC_ERROR_WOULD_BLOCK || rule->timeout_ms == GOIPC_NO_WAIT) {
             return error;
@@ -376,10 +376,10 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         *taken += error == GOIPC_ERROR_OK ? 1 : 0;
     }
     if (error == GOIPC_ERROR_MESSAGE_LIMIT) {
-        (void)!settle_open(connection);     /* what was sealed before goes out if there is room */
+        (void)!settle_open(connection);     /* earlier messages are sent if the stream has room */
         goipci_send_end(connection, error); /* req: SE-008 */
     }
-    corked = atomic_load(&endpoint->corked); /* a flush may have come in between */
+    corked = atomic_load(&endpoint->corked); /* another thread may have flushed meanwhile */
     if (corked) {
         goipci_send_note_queued(connection);
         connection->corked_count += *taken;
@@ -390,7 +390,8 @@ goipc_error goipci_connection_send(goipci_connection *connection, const goipc_ou
         if (pushed == GOIPC_ERROR_WOULD_BLOCK && rule.through) {
             pushed = push_through(connection, deadline_of(&rule));
         }
-        /* Late or interrupted is no failure here: it is queued, and later calls go on with it. */
+        /* A timeout or an interrupt is no failure: the message is queued, and later calls send
+         * it. */
         if (error == GOIPC_ERROR_OK && goipc_error_classify(pushed) > GOIPC_ERROR_CLASS_LOCAL) {
             error = pushed;
         }
@@ -409,7 +410,7 @@ goipc_error goipci_connection_flush(goipci_connection *connection, int64_t deadl
     goipci_lock_take(&connection->lock);
     error = push_through(connection, deadline_ms);
     if (connection->phase >= GOIPCI_PHASE_FLUSHING) {
-        error = GOIPC_ERROR_OK; /* the driving thread sees to what is left */
+        error = GOIPC_ERROR_OK; /* the loop thread sends the rest */
     }
     goipci_lock_give(&connection->lock);
     return error;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop of a server: what the reading thread does for its listener and its connections. Whose
- * turn it is says schedule.c; who may become a client, and when, says admission.c.
+ * The loop of a server: what the reading thread does for its listener and its connections.
+ * schedule.c decides the order of turns. admission.c decides which connections become clients.
  *
- * A connection is on one list for its phase (handshaking, clients, leaving). Beside that it may be
- * on a queue for a turn (ready_clients or ready_others), on `paused` when its handshake waits for a
- * curve operation, and on `warm` while it keeps buffers.
+ * A connection is on one list for its phase (handshaking, clients, leaving). It may also be on a
+ * queue for a turn (ready_clients or ready_others), on `paused` while its handshake waits for a
+ * curve operation, and on `warm` while it keeps its buffers.
  */
 #include "endpoint/choose.h"
 #include "endpoint/name_watch.h"
@@ -15,20 +15,20 @@
 #include <stdio.h>
 
 enum {
-    READY_COUNT = 64,            /* told by one question to the poller */
-    POLL_COUNT_MAX = 8,          /* questions in a row while each answer is full */
-    ACCEPT_COUNT_MAX = 8,        /* in one turn, each at the cost of some messages */
-    EXPIRE_COUNT_MAX = 8,        /* likewise */
-    LEAVING_MAX = 128,           /* then the oldest is cut off, */
-    LEAVING_SIZE_MAX = 16 << 20, /* and when so many bytes wait to be sent to peers that leave */
+    READY_COUNT = 64,            /* events of one poll */
+    POLL_COUNT_MAX = 8,          /* polls in a row while each returns READY_COUNT events */
+    ACCEPT_COUNT_MAX = 8,        /* in one turn; each costs as much as some messages */
+    EXPIRE_COUNT_MAX = 8,        /* in one turn */
+    LEAVING_MAX = 128,           /* closing connections; */
+    LEAVING_SIZE_MAX = 16 << 20, /* and their unsent bytes; beyond, the oldest is cut off */
     WARM_MAX = 16,               /* connections that keep their buffers */
     BATCH_TURN_MAX = 64,         /* messages of one connection in one turn of a batch read */
-    ACCEPT_PAUSE_MS = 100,       /* when there are no descriptors at all */
+    ACCEPT_PAUSE_MS = 100,       /* when no descriptor is free */
 };
 
 /* --- refusing and losing clients -------------------------------------------------------------- */
 
-/* Queues a connection for a turn, unless it waits for one already. */
+/* Queues a connection for a turn, unless it is queued already. */
 static void make_ready(goipc_server *server, goipci_connection *connection)
 {
     goipci_list *list =
@@ -46,7 +46,7 @@ static void begin_to_leave(goipc_server *server, goipci_connection *connection, 
     }
 }
 
-/* What no peer does that is merely gone or was ended in the middle of a frame. */
+/* Errors that a peer which was killed, also in the middle of a frame, cannot cause. */
 static bool is_breach(goipc_error error)
 {
     return goipc_error_classify(error) == GOIPC_ERROR_CLASS_PEER &&
@@ -67,7 +67,7 @@ static void end_handshake(goipc_server *server, goipci_connection *connection)
     goipci_share_left(&server->shares, connection->share);
 }
 
-/* A peer that has not become a client. */
+/* Ends a connection that has not become a client. */
 static void refuse(goipc_server *server, goipci_connection *connection, goipc_error error,
                    int system_error)
 {
@@ -107,7 +107,7 @@ static void call_waiting(goipc_server *server)
     }
 }
 
-/* A client goes. The message is its DISCONNECTED status. */
+/* Ends a client. *message becomes its DISCONNECTED status. */
 static void lose(goipc_server *server, goipci_connection *connection, goipc_error error,
                  int system_error, goipc_message *message)
 {
@@ -137,7 +137,7 @@ static void lose(goipc_server *server, goipci_connection *connection, goipc_erro
     call_waiting(server);
 }
 
-/* The handshake is done. False when there is no slot for the client, now or any more. */
+/* The handshake is complete. False if there is no slot now: the connection waits or is refused. */
 static bool admit(goipc_server *server, goipci_connection *connection, goipc_message *message)
 {
     goipci_endpoint *endpoint = &server->endpoint;
@@ -180,7 +180,7 @@ static bool admit(goipc_server *server, goipci_connection *connection, goipc_mes
     return true;
 }
 
-/* --- what handshakes cost --------------------------------------------------------------------- */
+/* --- the rate of handshakes ------------------------------------------------------------------- */
 
 static bool is_limiting(const goipc_server *server)
 {
@@ -198,7 +198,7 @@ static void pause_handshake(goipc_server *server, goipci_connection *connection)
     goipci_list_append(&server->paused, connection);
 }
 
-/* Called before the poller is asked, which may report that the peer has gone meanwhile. */
+/* Called before the poll, which may report that the peer has disconnected meanwhile. */
 static void resume_handshakes(goipc_server *server)
 {
     while (server->paused.first != NULL) {
@@ -218,8 +218,8 @@ static void resume_handshakes(goipc_server *server)
     }
 }
 
-/* Says what this turn of a handshake may cost. */
-static void allow_work(goipc_server *server, goipci_connection *connection)
+/* Sets whether this turn of a handshake may do a curve operation. */
+static void set_curve_policy(goipc_server *server, goipci_connection *connection)
 {
     goipci_handshake_set_curve_policy(
         connection->session,
@@ -230,7 +230,7 @@ static void allow_work(goipc_server *server, goipci_connection *connection)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-/* Makes room for one more pending handshake. False when the new one is to be refused. */
+/* Drops a pending handshake in favour of a new one. False if the new one has to be refused. */
 static bool make_room(goipc_server *server, unsigned share)
 {
     goipci_connection *victim = goipci_choose_victim(server, share);
@@ -241,7 +241,7 @@ static bool make_room(goipc_server *server, unsigned share)
     return victim != NULL;
 }
 
-static void welcome(goipc_server *server, goipci_stream *stream)
+static void begin_handshake(goipc_server *server, goipci_stream *stream)
 {
     goipci_endpoint *endpoint = &server->endpoint;
     goipci_connection *connection;
@@ -283,7 +283,7 @@ static void welcome(goipc_server *server, goipci_stream *stream)
     goipci_list_append(&server->handshaking, connection);
 }
 
-/* Leaves the listener alone for a while: there is nothing to accept with. */
+/* Stops accepting for ACCEPT_PAUSE_MS: no descriptor is free. */
 static void pause_accepting(goipc_server *server, int system_error)
 {
     goipci_endpoint *endpoint = &server->endpoint;
@@ -291,7 +291,7 @@ static void pause_accepting(goipc_server *server, int system_error)
     count_refusal(server, GOIPC_ERROR_RESOURCES, system_error,
                   "no descriptor is free, accepting again shortly");
     server->accept_again_ms = goipci_deadline_after(ACCEPT_PAUSE_MS);
-    /* It cannot fail for a listener that is known; if it did, we would be back here at once. */
+    /* It cannot fail for a registered listener. If it did, accepting would fail again at once. */
     (void)!goipci_poller_watch_listener(endpoint->poller, server->listener, false, endpoint,
                                         &server->listener_known);
 }
@@ -305,7 +305,7 @@ static void accept_waiting(goipc_server *server)
         const goipc_error error = goipci_listener_accept(server->listener, &stream, &system_error);
 
         if (error == GOIPC_ERROR_OK) {
-            welcome(server, stream);
+            begin_handshake(server, stream);
         } else if (error == GOIPC_ERROR_RESOURCES || error == GOIPC_ERROR_MEMORY) {
             count_refusal(server, error, system_error, goipc_error_text(error));
         } else {
@@ -319,7 +319,7 @@ static void accept_waiting(goipc_server *server)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-/* When something is to be done without anybody's input. */
+/* The next time at which something is due without input. */
 int64_t goipci_serve_deadline(const goipc_server *server)
 {
     const goipci_list *leaving = &server->endpoint.leaving;
@@ -329,7 +329,7 @@ int64_t goipci_serve_deadline(const goipc_server *server)
         deadline_ms = server->accept_again_ms;
     }
 
-    /* All handshakes are given the same time, so the first is the first to end. */
+    /* All handshakes have the same timeout, so the first in the list expires first. */
     if (server->handshaking.first != NULL && server->handshaking.first->deadline_ms < deadline_ms) {
         deadline_ms = server->handshaking.first->deadline_ms;
     }
@@ -352,7 +352,7 @@ static void expire(goipc_server *server)
         return;
     }
     now_ms = goipci_system_clock_ms();
-    /* Those that are left over are due at once, but after the clients that are ready. */
+    /* The rest is due at once, but after the clients that are ready. */
     while (server->handshaking.first != NULL && server->handshaking.first->deadline_ms <= now_ms &&
            count++ < EXPIRE_COUNT_MAX) {
         refuse(server, server->handshaking.first, GOIPC_ERROR_HANDSHAKE_TIMEOUT, 0);
@@ -370,7 +370,7 @@ static void expire(goipc_server *server)
     }
 }
 
-/* Notes who is ready; nothing is freed here, since the poller's answer may name it again. */
+/* Records which connections are ready. Frees none: a later event may name it again. */
 static void dispatch(goipc_server *server, const goipci_ready *ready, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -391,7 +391,7 @@ bool goipci_serve_is_ready(const goipc_server *server)
            server->listener_ready;
 }
 
-/* Gives a turn to each client that another thread wants to end. */
+/* Queues a turn for each client that another thread wants to disconnect. */
 static void call_leaving(goipc_server *server)
 {
     if (!atomic_exchange(&server->endpoint.leave_pending, false)) {
@@ -405,8 +405,8 @@ static void call_leaving(goipc_server *server)
     }
 }
 
-/* Waits until something is ready, or only polls when something is already; notes what, and acts on
- * the clock. */
+/* Waits until something is ready, or only polls if something is ready already. Records what is
+ * ready, and ends what has expired. */
 goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
 {
     goipci_ready ready[READY_COUNT];
@@ -418,8 +418,8 @@ goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
         goipci_serve_is_ready(server)
             ? 0
             : goipci_timeout_min(timeout_ms, goipci_deadline_left(goipci_serve_deadline(server)));
-    /* A full answer may hide a client behind many others. The poller goes round: it does not name
-     * anybody twice before it has named all. */
+    /* After a full answer other clients may be ready, too. The poller names none twice before it
+     * has named all, so a few polls reach each of them. */
     for (int i = 0; i < POLL_COUNT_MAX; i++) {
         error = goipci_endpoint_wait(&server->endpoint, timeout_ms, ready, READY_COUNT, &count);
         if (error != GOIPC_ERROR_OK) {
@@ -441,7 +441,7 @@ goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
 
 static void keep_warm(goipc_server *server, goipci_connection *connection)
 {
-    /* The last one is the warmest; in the common case it is there already. */
+    /* The most recent is last; usually the connection is there already. */
     if (server->warm.last == connection) {
         return;
     }
@@ -455,7 +455,7 @@ static size_t leaving_size(const goipc_server *server)
     size_t size = 0;
 
     if (server->endpoint.leaving.count < 2) {
-        return 0; /* one may always send what it has */
+        return 0; /* one alone may always send its output */
     }
     for (goipci_connection *at = server->endpoint.leaving.first; at != NULL;
          at = at->links[GOIPCI_LIST_PHASE].next) {
@@ -464,8 +464,8 @@ static size_t leaving_size(const goipc_server *server)
     return size;
 }
 
-/* Only at the start of a read: that is when nothing is lent any more. Idle connections keep no
- * buffers, except the last few to be busy, and those that leave do not pile up. */
+/* Releases the buffers of idle connections, except the WARM_MAX most recent, and limits the closing
+ * connections. Called only at the start of a read, when no message is borrowed. */
 void goipci_serve_tidy(goipc_server *server)
 {
     while (server->warm.count > WARM_MAX) {
@@ -480,7 +480,8 @@ void goipci_serve_tidy(goipc_server *server)
     }
 }
 
-/* Why a client is lost: a failed sending half tells more than the end that it has brought about. */
+/* Why a client has ended. An error of the sending half is the cause; the end of the stream is its
+ * effect. */
 static goipc_error reason_of(goipci_connection *connection, goipc_error error)
 {
     const goipc_error end = goipci_connection_end(connection);
@@ -488,13 +489,13 @@ static goipc_error reason_of(goipci_connection *connection, goipc_error error)
     return end != GOIPC_ERROR_OK ? end : error;
 }
 
-/* What a turn came to. */
+/* The result of a turn. */
 typedef enum progress {
-    PROGRESS_NONE,         /* nothing now */
-    PROGRESS_MORE,         /* nothing yet, but there may be more to read */
-    PROGRESS_MESSAGE,      /* a message was given */
-    PROGRESS_GONE,         /* the connection is leaving */
-    PROGRESS_LAST_MESSAGE, /* a message was given, and the connection is leaving */
+    PROGRESS_NONE,         /* nothing until more arrives */
+    PROGRESS_MORE,         /* no message yet, but there may be more to read */
+    PROGRESS_MESSAGE,      /* a message */
+    PROGRESS_GONE,         /* no message; the connection is closing */
+    PROGRESS_LAST_MESSAGE, /* a message, and the connection is closing */
 } progress;
 
 static progress take_turn(goipc_server *server, goipci_connection *connection,
@@ -512,7 +513,7 @@ static progress take_turn(goipc_server *server, goipci_connection *connection,
         return PROGRESS_LAST_MESSAGE;
     }
     if (connection->phase == GOIPCI_PHASE_HANDSHAKE) {
-        allow_work(server, connection);
+        set_curve_policy(server, connection);
     }
     error = goipci_connection_next_event(connection, &event, &system_error);
     if (error != GOIPC_ERROR_OK) {
@@ -560,7 +561,7 @@ static size_t serve_client(goipc_server *server, goipc_message *messages, size_t
     do {
         result = take_turn(server, connection, &messages[count]);
         count += result == PROGRESS_MESSAGE || result == PROGRESS_LAST_MESSAGE ? 1 : 0;
-        /* What was given lies in the input buffer, which the next read from the stream may move. */
+        /* Messages point into the input buffer, which a read from the stream may move. */
     } while (result == PROGRESS_MESSAGE && count < capacity &&
              goipci_session_has_event(connection->session));
     if (result == PROGRESS_MORE || (result == PROGRESS_MESSAGE && has_more(connection))) {
@@ -569,8 +570,8 @@ static size_t serve_client(goipc_server *server, goipc_message *messages, size_t
     return count;
 }
 
-/* A turn of whoever is first of the others: one step of a handshake, which may make a client of it,
- * or one of leaving. */
+/* Gives the first connection that is not a client its turn: one step of its handshake, which may
+ * make it a client, or one step of closing. */
 static size_t serve_connection(goipc_server *server, goipc_message *message)
 {
     goipci_connection *connection = server->ready_others.first;
@@ -625,9 +626,8 @@ static goipci_turn next_turn(const goipc_server *server)
     return goipci_schedule_next(&server->schedule, waiting, timed ? goipci_system_clock_ms() : 0);
 }
 
-/* What can be had before the next look at the poller. After the first message only the round goes
- * on that has begun: no connection is served twice in one read, since reading more may move what it
- * gave. */
+/* Takes messages without another poll. After the first message only the current round continues: no
+ * connection is served twice in one read, because reading more may move its first messages. */
 size_t goipci_serve_gather(goipc_server *server, goipc_message *messages, size_t capacity)
 {
     const goipci_turn turn = next_turn(server);

@@ -28,7 +28,7 @@ static void init_lists(goipc_server *server)
     server->warm.kind = GOIPCI_LIST_WARM;
 }
 
-/* One client that does not read must not keep a server from the others. */
+/* Not forever: one client that does not read must not block the server. */
 static goipc_full_policy choose_policy(const goipc_server_config *config)
 {
     if (config->full_policy != GOIPC_FULL_DEFAULT) {
@@ -74,7 +74,7 @@ static goipc_error start(goipci_endpoint *endpoint, const char *name, const void
     server->admission.clients_max = config->clients_max == 0 ? 1 : config->clients_max;
     server->full_policy = choose_policy(config);
     init_lists(server);
-    /* Without randomness the buckets can be guessed, and nothing worse. */
+    /* If the random source fails, an attacker can guess the buckets; nothing else depends on it. */
     (void)!goipci_system_random((uint8_t *)&server->shares.key, sizeof server->shares.key);
     error = goipci_endpoint_init(endpoint, GOIPC_ROLE_SERVER, name, &config->options, failure);
     if (error != GOIPC_ERROR_OK) {
@@ -151,7 +151,7 @@ static void begin_close(goipci_endpoint *endpoint, bool abandoned)
 
 static void wipe(goipci_endpoint *endpoint)
 {
-    (void)endpoint; /* begin_close has released all that only a server has */
+    (void)endpoint; /* begin_close has released the server's own fields */
 }
 
 static const goipci_role server_role = {
@@ -208,11 +208,11 @@ static goipci_connection *hold_client(goipc_server *server, goipc_client_id id)
     return connection;
 }
 
-/* How one write treats a client whose queue is full. */
+/* What one write does with a client whose queue is full. */
 typedef struct full_rule {
     goipc_full_policy policy;
-    int32_t timeout_ms;      /* of WAIT */
-    goipc_client_id *missed; /* clients that were not given the message; room for `capacity` */
+    int32_t timeout_ms;      /* for the policy WAIT */
+    goipc_client_id *missed; /* clients that did not get the message; `capacity` elements */
     size_t capacity;
     size_t missed_count;
 } full_rule;
@@ -225,7 +225,7 @@ static full_rule rule_of(const goipc_server *server)
                                          : GOIPC_NO_WAIT};
 }
 
-/* What a write to this client comes to, after the policy. */
+/* The result of a write to this client, after applying the policy. */
 static goipc_error apply_policy(goipci_connection *connection, full_rule *rule, goipc_error error)
 {
     if (error == GOIPC_ERROR_WOULD_BLOCK && rule->policy != GOIPC_FULL_WAIT) {
@@ -260,7 +260,7 @@ static goipc_error write_to_one(goipc_server *server, goipc_client_id to,
     return error;
 }
 
-/* All clients of this moment, held, in memory to be released by the caller. */
+/* All current clients, each with a reference, in an array that the caller releases. */
 static goipc_error hold_all(goipc_server *server, goipci_connection ***all, size_t *count)
 {
     const goipc_allocator *allocator = server->endpoint.allocator;
@@ -282,7 +282,7 @@ static goipc_error hold_all(goipc_server *server, goipci_connection ***all, size
     return error;
 }
 
-/* The message for all that have room now. The others move to the front of `all`. */
+/* Writes to each client that has room now. The others move to the front of `all`. */
 static goipc_error write_at_once(goipci_connection **all, size_t count,
                                  const goipc_outgoing *message, full_rule *rule, size_t *slow_count)
 {
@@ -299,7 +299,7 @@ static goipc_error write_at_once(goipci_connection **all, size_t count,
 
             all[i] = all[*slow_count];
             all[(*slow_count)++] = slow;
-        } else if (error != GOIPC_ERROR_NOT_CONNECTED) { /* it has just left: not missed */
+        } else if (error != GOIPC_ERROR_NOT_CONNECTED) { /* not missed: it has disconnected */
             error = apply_policy(all[i], rule, error);
             first_error = first_error == GOIPC_ERROR_OK ? error : first_error;
         }
@@ -307,8 +307,8 @@ static goipc_error write_at_once(goipci_connection **all, size_t count,
     return first_error;
 }
 
-/* Clients that have room at once come first, so that a slow client delays only itself; then the
- * slow ones share one timeout. */
+/* Writes first to the clients that have room, so that a slow client delays no other; then the slow
+ * clients share one timeout. */
 static goipc_error write_to_each(goipci_connection **all, size_t count,
                                  const goipc_outgoing *message, full_rule *rule)
 {
@@ -358,8 +358,8 @@ static goipc_error write_to_all(goipc_server *server, const goipc_outgoing *mess
     return error;
 }
 
-/* What would be refused for every client is refused even where there is none. */
-static goipc_error judge_messages(const goipc_server *server, const goipc_outgoing *messages,
+/* A message that every client would refuse is refused even without clients. */
+static goipc_error check_messages(const goipc_server *server, const goipc_outgoing *messages,
                                   size_t count)
 {
     const uint32_t size_max = server->endpoint.options.message_size_max < GOIPC_MESSAGE_SIZE_FLOOR
@@ -392,7 +392,7 @@ static goipc_error write_by_rule(goipc_server *server, goipc_client_id to,
     if (to != GOIPC_CLIENT_ALL) {
         error = write_to_one(server, to, messages, count, rule, taken);
     } else {
-        error = judge_messages(server, messages, count);
+        error = check_messages(server, messages, count);
         if (error == GOIPC_ERROR_OK) {
             error = write_to_all(server, messages, count, rule, taken);
         }
@@ -589,7 +589,7 @@ int32_t goipc_server_poll_timeout_ms(goipc_server *server)
     int32_t timeout_ms = 0;
 
     goipci_endpoint_enter_look(&server->endpoint);
-    /* Once it is closing, the lists are the closing thread's. */
+    /* During close the lists belong to the closing thread. */
     if (!atomic_load(&server->endpoint.closing) && !goipci_serve_is_ready(server)) {
         timeout_ms = goipci_deadline_left(goipci_serve_deadline(server));
     }

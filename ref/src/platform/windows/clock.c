@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-/* GetTickCount64 steps by up to 16 ms, longer than the first retries of a client wait: the
- * performance counter it is, which cannot fail since Windows XP. */
+/* The performance counter, which cannot fail since Windows XP. GetTickCount64 has steps of up to
+ * 16 ms, longer than the first retry pauses of a client. */
 int64_t goipci_system_clock_us(void)
 {
     LARGE_INTEGER frequency;
@@ -35,7 +35,7 @@ bool goipci_system_is_parallel(void)
     if (!GetProcessAffinityMask(GetCurrentProcess(), &process, &machine)) {
         return false;
     }
-    /* None: it is in several groups of processors. Otherwise whether one is left without the
-     * first. */
+    /* A mask of 0 means that the process runs in several processor groups. Otherwise more than one
+     * bit must be set. */
     return process == 0 || (process & (process - 1)) != 0;
 }

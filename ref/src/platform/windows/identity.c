@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is at the other end of a pipe, and who may come: the part of transport.h that asks Windows
- * for users.
+ * The users of pipes: the part of transport.h that identifies peers and limits access.
  *
- * A SERVER is known by the owner of the pipe object. Only who created the name's first instance can
- * be its owner, and only administrators can give it to somebody else. A client trusts a pipe that
- * belongs to its own user, to the administrators or to the system.
+ * A SERVER is identified by the owner of the pipe object: the user who created the first instance
+ * of the name. Only administrators can change the owner. A client trusts a pipe that belongs to its
+ * own user, to the administrators or to the system.
  *
- * A CLIENT has been judged by the time it is connected: the pipe's access list lets in our user,
- * administrators and the system, and nobody else, unless the server was told to let everyone in.
- * The user of the client's process is looked at besides, where Windows lets us; where it does not,
- * the access list is the answer, and with an open one there is no answer.
+ * A CLIENT is checked by Windows when it connects: the pipe's access list permits only our user,
+ * administrators and the system, unless the server's options permit all users. The library also
+ * reads the user of the client's process. If Windows denies that, the access list decides alone. If
+ * the list permits all users, the client's user is unknown.
  */
 #include "platform/windows/pipe.h"
 
@@ -33,12 +32,12 @@ bool goipci_is_disconnect(DWORD error)
 {
     switch (error) {
     case ERROR_BROKEN_PIPE:        /* the other end was closed */
-    case ERROR_NO_DATA:            /* the same, told to a writer */
+    case ERROR_NO_DATA:            /* the same, for a writer */
     case ERROR_PIPE_NOT_CONNECTED: /* the server disconnected us */
     case ERROR_PIPE_LISTENING:
     case ERROR_BAD_PIPE:
     case ERROR_HANDLE_EOF:
-    case ERROR_OPERATION_ABORTED: /* the thread that wrote has ended, and its write with it */
+    case ERROR_OPERATION_ABORTED: /* Windows cancelled the write because its thread has ended */
         return true;
     default:
         return false;
@@ -88,7 +87,7 @@ void goipci_system_error_text(int system_error, char *out, size_t capacity)
 
 /* --- tokens ----------------------------------------------------------------------------------- */
 
-/* One class of information of a token. The union aligns it for every structure that comes. */
+/* One class of information of a token. The union aligns it for every structure. */
 typedef union token_information {
     uint8_t bytes[TOKEN_SIZE_MAX];
     TOKEN_USER user;
@@ -177,9 +176,9 @@ PSECURITY_DESCRIPTOR goipci_security_new(bool everyone)
         !ConvertSidToStringSidW(user.user.User.Sid, &sid)) {
         return NULL;
     }
-    /* Owned by our user, also when we run elevated. Protected from inheritance: SY the system, BA
-     * administrators, our user, AU every user that has logged on. Those read and write;
-     * golang-ipc's client wants all of GENERIC_WRITE. */
+    /* Owned by our user, also when the process is elevated. Protected from inheritance. SY is the
+     * system, BA the administrators, AU every authenticated user. All may read and write:
+     * golang-ipc's client opens the pipe with GENERIC_WRITE. */
     units = swprintf(text, SDDL_UNITS, L"O:%lsD:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%ls)%ls", sid,
                      sid, everyone ? L"(A;;GRGW;;;AU)" : L"");
     (void)LocalFree(sid);
@@ -198,7 +197,7 @@ typedef enum verdict {
     VERDICT_STRANGER = 2,
 } verdict;
 
-static verdict judge_user(PSID sid)
+static verdict check_user(PSID sid)
 {
     token_information ours;
 
@@ -209,19 +208,19 @@ static verdict judge_user(PSID sid)
                                                                           : VERDICT_STRANGER;
 }
 
-/* Also trusted is who owns what we make ourselves and say no owner: our user, for an elevated
- * administrator the administrators, and under Wine a group. */
-static verdict judge_owner_sid(PSID sid)
+/* Our token's default owner is trusted, too. Usually this is our user; for an elevated
+ * administrator it is the administrators group, and under Wine a group. */
+static verdict check_owner_sid(PSID sid)
 {
     token_information ours;
 
     if (read_own_token(TokenOwner, &ours) && EqualSid(sid, ours.owner.Owner)) {
         return VERDICT_TRUSTED;
     }
-    return judge_user(sid);
+    return check_user(sid);
 }
 
-static verdict judge_process(ULONG id)
+static verdict check_process(ULONG id)
 {
     token_information information;
     HANDLE process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, id);
@@ -231,7 +230,7 @@ static verdict judge_process(ULONG id)
         return VERDICT_UNKNOWN;
     }
     if (read_user(process, &information)) {
-        result = judge_user(information.user.User.Sid);
+        result = check_user(information.user.User.Sid);
         if (result == VERDICT_STRANGER && is_administrator(process, &information)) {
             result = VERDICT_TRUSTED;
         }
@@ -240,8 +239,8 @@ static verdict judge_process(ULONG id)
     return result;
 }
 
-/* Whom a dialled pipe belongs to. */
-static verdict judge_owner(HANDLE pipe)
+/* Checks the owner of a pipe that we connected to. */
+static verdict check_owner(HANDLE pipe)
 {
     PSID owner = NULL;
     PSECURITY_DESCRIPTOR security = NULL;
@@ -252,7 +251,7 @@ static verdict judge_owner(HANDLE pipe)
         return VERDICT_UNKNOWN;
     }
     if (owner != NULL) {
-        result = judge_owner_sid(owner);
+        result = check_owner_sid(owner);
     }
     (void)LocalFree(security);
     return result;
@@ -260,10 +259,10 @@ static verdict judge_owner(HANDLE pipe)
 
 static bool server_is_trusted(HANDLE pipe, verdict process)
 {
-    const verdict owner = judge_owner(pipe);
+    const verdict owner = check_owner(pipe);
 
-    /* Both where both are known: a stranger may have added an instance to an open pipe. Wine does
-     * not know of owners. */
+    /* Check the owner and the process if both are known: another user may have added an instance to
+     * a pipe that is open to all. Wine does not report owners. */
     return owner != VERDICT_STRANGER && process != VERDICT_STRANGER &&
            (owner == VERDICT_TRUSTED || process == VERDICT_TRUSTED);
 }
@@ -281,7 +280,7 @@ goipc_error goipci_stream_check_peer(goipci_stream *stream, const goipc_options 
     verdict process;
     bool trusted;
 
-    (void)options; /* there are no numbers of users to list */
+    (void)options; /* Windows users have no numeric IDs to compare with peer_users */
     credentials->user = -1;
     credentials->group = -1;
     credentials->process = -1;
@@ -292,7 +291,7 @@ goipc_error goipci_stream_check_peer(goipci_stream *stream, const goipc_options 
     if (peers == GOIPC_PEERS_ANY) {
         return GOIPC_ERROR_OK;
     }
-    process = credentials->process < 0 ? VERDICT_UNKNOWN : judge_process(id);
+    process = credentials->process < 0 ? VERDICT_UNKNOWN : check_process(id);
     trusted = pipe->is_server_end ? client_is_trusted(pipe, process)
                                   : server_is_trusted(pipe->handle, process);
     return trusted ? GOIPC_ERROR_OK : GOIPC_ERROR_CREDENTIALS;

@@ -14,10 +14,10 @@
 
 enum {
     PIPE_QUOTA = 64 * 1024, /* bytes each direction holds before a write has to wait */
-    OTHER_USERS = 0007,     /* permission bits that let everyone in */
+    OTHER_USERS = 0007,     /* permission bits of all other users */
 };
 
-/* Begins to wait for a client. */
+/* Starts to wait for a client. */
 static goipc_error await_client(goipci_pipe *pipe, int *system_error)
 {
     BOOL completed;
@@ -28,7 +28,7 @@ static goipc_error await_client(goipci_pipe *pipe, int *system_error)
     completed = ConnectNamedPipe(pipe->handle, &pipe->reading.overlapped);
     error = goipci_operation_begun(&pipe->reading, completed, GetLastError());
     ReleaseSRWLockExclusive(&pipe->read_lock);
-    /* A client may be there already, and even have left again: reading will tell. */
+    /* A client may have connected already, and even disconnected: a read reports that. */
     if (error == 0 || error == ERROR_PIPE_CONNECTED || error == ERROR_NO_DATA) {
         return GOIPC_ERROR_OK;
     }
@@ -36,7 +36,7 @@ static goipc_error await_client(goipci_pipe *pipe, int *system_error)
     return goipci_error_of_windows(error);
 }
 
-/* Whether a client has come. A wait that failed counts as well: reading will tell. */
+/* Whether a client has connected. True also if the wait failed: a read reports that. */
 static bool has_client(goipci_pipe *pipe)
 {
     DWORD size;
@@ -47,7 +47,7 @@ static bool has_client(goipci_pipe *pipe)
     AcquireSRWLockExclusive(&pipe->read_lock);
     done = !pipe->reading.pending || goipci_operation_take(&pipe->reading, &size, &error);
     ReleaseSRWLockExclusive(&pipe->read_lock);
-    if (error == ERROR_OPERATION_ABORTED) { /* the thread that began to wait has ended */
+    if (error == ERROR_OPERATION_ABORTED) { /* the thread that started the wait has ended */
         return await_client(pipe, &system_error) != GOIPC_ERROR_OK || !pipe->reading.pending;
     }
     return done;
@@ -115,7 +115,7 @@ static unsigned look_at_listener(goipci_item *item, unsigned events, bool *silen
     return ready;
 }
 
-/* In words for a person; `exists` is whether a pipe of that name is there. */
+/* The text of an error; `exists` is whether a pipe of that name exists. */
 static goipc_error explain(goipc_error error, const char *path, int system_error, bool exists,
                            goipc_failure *failure)
 {
@@ -139,7 +139,8 @@ static goipc_error explain(goipc_error error, const char *path, int system_error
     return error;
 }
 
-/* A pipe that exists has a server: it goes with its last instance. Asking does not connect. */
+/* A pipe that exists has a server: its name vanishes with its last instance. This check does not
+ * connect. */
 static bool pipe_exists(const char *path)
 {
     wchar_t wide[GOIPCI_PATH_UNITS];
@@ -170,7 +171,7 @@ goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_
         system_error = (int)GetLastError();
         error = goipci_error_of_windows((DWORD)system_error);
     } else if (pipe_exists(address->text)) {
-        /* FILE_FLAG_FIRST_PIPE_INSTANCE says the same, without a gap; Wine knows it not. */
+        /* FILE_FLAG_FIRST_PIPE_INSTANCE makes the same check without a race; Wine ignores it. */
         system_error = ERROR_ACCESS_DENIED;
         error = GOIPC_ERROR_PERMISSION;
     }
@@ -187,7 +188,7 @@ goipc_error goipci_listener_open(const goipc_allocator *allocator, const goipci_
 
 bool goipci_listener_has_name(const goipci_listener *listener)
 {
-    (void)listener; /* the name of a pipe lives as long as its instances */
+    (void)listener; /* the name of a pipe exists as long as an instance */
     return true;
 }
 
@@ -210,7 +211,7 @@ goipc_error goipci_listener_bind(goipci_listener *listener, goipci_port *port)
     return error;
 }
 
-/* Turns the client away and waits for the next at the same instance. */
+/* Disconnects the client and waits for the next at the same instance. */
 static goipc_error turn_away(goipci_pipe *pipe, goipc_error error, int *system_error)
 {
     int again_error = 0;
@@ -264,7 +265,7 @@ goipc_error goipci_listener_accept(goipci_listener *listener, goipci_stream **st
     }
     if (pipe->port == NULL) {
         pipe->item = &pipe->own_item;
-    } else { /* its packets are looked at by whoever waits */
+    } else { /* the waiting thread takes its packets */
         AcquireSRWLockExclusive(&pipe->port->lock);
         pipe->item = &pipe->own_item;
         ReleaseSRWLockExclusive(&pipe->port->lock);
@@ -277,7 +278,7 @@ void goipci_listener_close(goipci_listener *listener, bool remove)
 {
     size_t i;
 
-    (void)remove; /* a pipe's name goes with its last instance */
+    (void)remove; /* a pipe's name vanishes with its last instance */
     if (listener == NULL) {
         return;
     }

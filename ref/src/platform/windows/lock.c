@@ -30,7 +30,7 @@ goipc_error goipci_lock_init(goipci_lock *lock)
 
 void goipci_lock_wipe(goipci_lock *lock)
 {
-    (void)lock; /* there is nothing to give back */
+    (void)lock; /* it has no resources */
 }
 
 void goipci_lock_take(goipci_lock *lock)
@@ -52,14 +52,14 @@ goipc_error goipci_condition_init(goipci_condition *condition)
 
 void goipci_condition_wipe(goipci_condition *condition)
 {
-    (void)condition; /* there is nothing to give back */
+    (void)condition; /* it has no resources */
 }
 
 void goipci_condition_wait(goipci_condition *condition, goipci_lock *lock, int32_t timeout_ms)
 {
     const DWORD limit = timeout_ms < 0 ? INFINITE : (DWORD)timeout_ms;
 
-    /* Being late, early or out of time is the same to the caller, who looks again. */
+    /* A timeout or a spurious wake-up needs no result: the caller checks its condition again. */
     (void)SleepConditionVariableSRW(variable(condition), slim_lock(lock), limit, 0);
 }
 

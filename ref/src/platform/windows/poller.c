@@ -2,15 +2,14 @@
 /*
  * The poller of transport.h with an I/O completion port.
  *
- * Packets are hints, nothing more: one says that an operation of some pipe has completed, and puts
- * what that pipe belongs to among the candidates. Whether something is ready is decided by looking
- * at it, which also starts the operation that will tell of it later. So what is not among the
- * candidates has an operation under way for everything that is wanted of it, the cost of a wait
- * depends on the candidates alone, and readiness is level-triggered: what was ready stays a
- * candidate until it is looked at and found not to be.
+ * A completion packet only adds its pipe or listener to the candidate list. A wait polls each
+ * candidate. Polling starts an overlapped operation for every wanted event that is not ready. Hence
+ * an item outside the list always has a pending operation for each wanted event, and the cost of a
+ * wait depends only on the candidates. Readiness is level-triggered: a ready item stays a candidate
+ * until a poll finds it not ready.
  *
- * A pipe that closes may have packets still in the port. It then stays, as a shell, until the last
- * of them has been taken out, or the port goes.
+ * A closed pipe may still have packets in the port. Its memory stays until the last of them was
+ * taken, or the port is freed.
  */
 #include "endpoint/clock.h"
 #include "platform/windows/pipe.h"
@@ -19,14 +18,13 @@
 
 enum {
     PACKETS_AT_ONCE = 64,
-    SILENT_WAIT_MS =
-        10, /* how often an operation is looked at that began before its pipe was bound */
+    SILENT_WAIT_MS = 10, /* how often to poll an operation that started before its pipe was bound */
 };
 
 struct goipci_poller {
     const goipc_allocator *allocator;
     goipci_port *port;
-    HANDLE interrupt; /* manual-reset event, for those that wait for one stream */
+    HANDLE interrupt; /* manual-reset event, for threads that wait for one stream */
     volatile LONG interrupted;
     volatile LONG kicked;
 };
@@ -98,7 +96,7 @@ void goipci_port_release(goipci_port *port)
         return;
     }
     if (port->handle != NULL) {
-        (void)CloseHandle(port->handle); /* and the packets in it go, too */
+        (void)CloseHandle(port->handle); /* this also drops its packets */
     }
     while (port->closed.next != &port->closed) {
         goipci_pipe *pipe = pipe_of_item(port->closed.next);
@@ -111,7 +109,7 @@ void goipci_port_release(goipci_port *port)
 
 static void wake(const goipci_port *port)
 {
-    /* It fails only without memory in the kernel; the wait then ends by its time. */
+    /* It fails only without kernel memory; then the wait ends at its timeout. */
     (void)PostQueuedCompletionStatus(port->handle, 0, 0, NULL);
 }
 
@@ -130,7 +128,7 @@ void goipci_port_look_again(goipci_port *port, goipci_item *item)
     }
 }
 
-/* One packet, with the port's lock held: an operation of this pipe has completed. */
+/* Handles one packet: an operation of this pipe has completed. The port's lock is held. */
 static void take_packet(goipci_port *port, goipci_operation *operation)
 {
     goipci_pipe *pipe = operation->pipe;
@@ -149,7 +147,7 @@ static void take_packet(goipci_port *port, goipci_operation *operation)
     }
 }
 
-/* Takes what packets there are, after waiting for the first at most `timeout_ms`. */
+/* Waits at most `timeout_ms` for the first packet, and takes all that have arrived. */
 static DWORD pump(goipci_port *port, DWORD timeout_ms)
 {
     OVERLAPPED_ENTRY entries[PACKETS_AT_ONCE];
@@ -164,7 +162,7 @@ static DWORD pump(goipci_port *port, DWORD timeout_ms)
     }
     AcquireSRWLockExclusive(&port->lock);
     for (i = 0; i < count; i++) {
-        if (entries[i].lpOverlapped != NULL) { /* else it is a wake */
+        if (entries[i].lpOverlapped != NULL) { /* NULL: a wake */
             take_packet(port, (goipci_operation *)(void *)entries[i].lpOverlapped);
         }
     }
@@ -172,8 +170,8 @@ static DWORD pump(goipci_port *port, DWORD timeout_ms)
     return 0;
 }
 
-/* Looks at each candidate once; those that stay go to the end of the ring, so that all take turns.
- */
+/* Polls each candidate once. Ready candidates move to the end of the ring, so that all take
+ * turns. */
 static size_t collect(goipci_port *port, goipci_ready *ready, size_t capacity, bool *silent)
 {
     goipci_item *last = port->candidates.previous;
@@ -249,7 +247,7 @@ static bool is_interrupted(const goipci_poller *poller)
 
 void goipci_poller_abandon(goipci_poller *poller)
 {
-    (void)poller; /* there is no fork here */
+    (void)poller; /* Windows has no fork */
 }
 
 static void set_watch(goipci_port *port, goipci_item *item, unsigned events, void *context)
@@ -310,7 +308,7 @@ void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *liste
     }
 }
 
-/* What is left of `timeout_ms` that began at `start_ms`, for a wait of Windows. */
+/* The rest of `timeout_ms`, counted from `start_ms`, as a timeout of Windows. */
 static DWORD time_left(int32_t timeout_ms, int64_t start_ms)
 {
     int64_t left;
@@ -322,7 +320,7 @@ static DWORD time_left(int32_t timeout_ms, int64_t start_ms)
     return left > 0 ? (DWORD)left : 0;
 }
 
-/* Blocks for a packet, unless a candidate came since the last look. */
+/* Blocks until a packet arrives, unless a candidate was added since the last poll. */
 static DWORD block(goipci_port *port, DWORD timeout_ms, bool silent)
 {
     bool has_candidates;
@@ -387,7 +385,7 @@ goipc_error goipci_poller_wait(goipci_poller *poller, int32_t timeout_ms, goipci
 
 intptr_t goipci_poller_descriptor(const goipci_poller *poller)
 {
-    (void)poller; /* a completion port cannot be waited for */
+    (void)poller; /* a completion port is no waitable handle */
     return -1;
 }
 
@@ -415,7 +413,7 @@ void goipci_poller_kick(goipci_poller *poller)
     }
 }
 
-/* The events of what is under way, which are what there is to wait for. */
+/* The event handles of the pending operations, to wait for. */
 static DWORD list_handles(const goipci_pipe *pipe, const goipci_poller *poller, unsigned events,
                           HANDLE handles[3])
 {

@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-/* BCryptGenRandom takes a ULONG; pieces far below its end keep the arithmetic plain. */
+/* BCryptGenRandom takes a ULONG as size: larger requests are split into pieces. */
 enum { ENTROPY_SIZE_MAX = 1 << 20 };
 
 goipc_error goipci_system_random(uint8_t *out, size_t size)
@@ -31,7 +31,7 @@ goipc_error goipci_system_random(uint8_t *out, size_t size)
 
 void goipci_system_watch_forks(void)
 {
-    /* There are none. */
+    /* Windows has no fork. */
 }
 
 int64_t goipci_system_process(void)
@@ -39,7 +39,7 @@ int64_t goipci_system_process(void)
     return (int64_t)GetCurrentProcessId();
 }
 
-/* The function pointer travels in a struct: a pointer to it is a pointer to an object. */
+/* A struct holds the function pointer, since only pointers to objects convert to void *. */
 typedef struct once_action {
     void (*run)(void);
 } once_action;

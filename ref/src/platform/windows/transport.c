@@ -4,21 +4,21 @@
  *
  * READINESS FROM COMPLETION
  *
- * A pipe that has nothing to read keeps a read of its own under way, into `probe`. That it
- * completes means "readable"; what it brought is given first, and then whatever more is in the pipe
- * is read straight into the caller's room, which cannot block: nobody else reads. A write copies at
- * most GOIPCI_WRITE_SIZE bytes and lets them go; while they are on their way the pipe is not
- * writable.
+ * A pipe without input keeps an overlapped read pending, into `probe`. When that read completes,
+ * the pipe is readable. The bytes of `probe` are returned first. The rest of the input is then read
+ * into the caller's buffer, which cannot block because no other thread reads. A write copies at
+ * most GOIPCI_WRITE_SIZE bytes and starts to send them. The pipe is not writable until they were
+ * sent.
  *
  * THE END
  *
- * A pipe cannot be closed by half. What was written stays readable for the other side after our end
- * has closed, so after finish there is nothing to wait for but our own last write: as soon as it is
- * done our end is closed, and reading says that the end is there.
+ * Windows cannot half-close a pipe, but written bytes stay readable after our end was closed. So
+ * finish waits only for our last write. When it completes, our end is closed, and reads return the
+ * end of the stream.
  *
- * Windows cancels what a thread has under way when the thread ends, unless the handle is bound to a
- * completion port, as every pipe of an endpoint is. A waiting read is begun again in any case. Wine
- * cancels writes of bound pipes, too: there a thread has to outlive its last write.
+ * When a thread ends, Windows cancels its pending operations, unless the handle is bound to a
+ * completion port, as every pipe of an endpoint is. A cancelled read is started again in any case.
+ * Wine also cancels writes of bound pipes: there a thread must not end before its last write.
  */
 #include "platform/windows/pipe.h"
 
@@ -28,20 +28,20 @@
 #include <wchar.h>
 
 enum {
-    NAME_UNITS_MAX = 256 - 9, /* what `\\.\pipe\` leaves of the 256 that Windows allows */
-    READ_ATTEMPTS = 16,       /* reads in a row that may end without a byte */
+    NAME_UNITS_MAX = 256 - 9, /* 256 is the limit of Windows, 9 the length of `\\.\pipe\` */
+    READ_ATTEMPTS = 16,       /* reads in a row that may return no byte */
 };
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
 static bool name_is_valid(const char *name)
 {
-    /* Windows resolves "." and ".." in these paths, and takes '/' for the separator it ends at. */
+    /* Windows resolves "." and ".." in these paths, and treats '/' as a separator. */
     return name[0] != '\0' && strpbrk(name, "/\\") == NULL && strcmp(name, ".") != 0 &&
            strcmp(name, "..") != 0;
 }
 
-/* The path in UTF-16. Invalid UTF-8 has none. */
+/* The path in UTF-16. False for invalid UTF-8. */
 bool goipci_path_widen(const char *path, wchar_t out[GOIPCI_PATH_UNITS])
 {
     return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, out, GOIPCI_PATH_UNITS) > 0;
@@ -54,7 +54,7 @@ goipc_error goipci_address_init(goipci_address *address, const char *name, const
     wchar_t path[GOIPCI_PATH_UNITS];
     const int size = snprintf(address->text, sizeof address->text, "\\\\.\\pipe\\%s", name);
 
-    (void)directory; /* pipes all live in one place */
+    (void)directory; /* all pipes have one directory */
     address->abstract = false;
     if (abstract) {
         return GOIPC_ERROR_ARGUMENT;
@@ -68,10 +68,10 @@ goipc_error goipci_address_init(goipci_address *address, const char *name, const
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-/* An operation is under way from begin to the take that does not say WOULD_BLOCK. Either lock of
- * the pipe, the one that belongs to the operation, is held. */
+/* An operation is pending from begin until take returns true. The pipe's lock for that operation is
+ * held. */
 
-/* An event whose lowest bit is set keeps the completion from the port. */
+/* An event handle with its lowest bit set: the completion sends no packet to the port. */
 static HANDLE without_packet(HANDLE event)
 {
     return (HANDLE)((ULONG_PTR)event | 1u);
@@ -89,19 +89,19 @@ void goipci_operation_begin(goipci_operation *operation)
     if (operation->posts) {
         operation->overlapped.hEvent = operation->done;
         (void)InterlockedIncrement(&pipe->packets);
-    } else { /* it leaves no packet either when the pipe is bound before it completes */
+    } else { /* no packet either if the pipe is bound before the operation completes */
         operation->overlapped.hEvent = without_packet(operation->done);
     }
 }
 
-/* What the system call that started it said. Gives the error with which it failed at once, or 0. */
+/* Evaluates the system call that started the operation. Returns its error if it failed at once. */
 DWORD goipci_operation_begun(goipci_operation *operation, BOOL completed, DWORD error)
 {
     goipci_pipe *pipe = operation->pipe;
     const bool failed = !completed && error != ERROR_IO_PENDING;
 
     if (operation->posts && (failed || (completed && pipe->skips))) {
-        (void)InterlockedDecrement(&pipe->packets); /* none will come */
+        (void)InterlockedDecrement(&pipe->packets); /* it sends no packet */
     }
     if (failed) {
         operation->pending = false;
@@ -110,7 +110,7 @@ DWORD goipci_operation_begun(goipci_operation *operation, BOOL completed, DWORD 
     return 0;
 }
 
-/* The result, if it is there. */
+/* Whether the operation has completed; then its result. */
 bool goipci_operation_take(goipci_operation *operation, DWORD *size, DWORD *error)
 {
     *size = 0;
@@ -125,7 +125,7 @@ bool goipci_operation_take(goipci_operation *operation, DWORD *size, DWORD *erro
     return true;
 }
 
-/* Ends an operation whose result no longer matters. Its memory is the system's until then. */
+/* Cancels an operation and waits for its end. Until then the system uses its memory. */
 static void cancel(goipci_operation *operation)
 {
     DWORD size;
@@ -154,7 +154,7 @@ static bool has_read_result(const goipci_pipe *pipe)
     return pipe->probe_at < pipe->probe_size || pipe->read_failure != 0;
 }
 
-/* Starts the waiting read. False: it failed at once, and the reason is noted. */
+/* Starts the waiting read. False if it failed at once; read_failure has the reason. */
 static bool start_reading(goipci_pipe *pipe)
 {
     BOOL completed;
@@ -170,8 +170,8 @@ static bool start_reading(goipci_pipe *pipe)
     return error == 0;
 }
 
-/* Sees to it that there is a result, or else that a read is under way. True also when there may be
- * one: a peer that writes nothing, many times, is not followed for ever. */
+/* Ensures that there is a result (true) or a pending read (false). Also true after READ_ATTEMPTS
+ * empty reads: a peer that writes 0 bytes again and again must not keep us in this loop. */
 static bool update_reading(goipci_pipe *pipe)
 {
     int attempts;
@@ -186,7 +186,7 @@ static bool update_reading(goipci_pipe *pipe)
         if (!goipci_operation_take(&pipe->reading, &size, &error)) {
             return false;
         }
-        /* Windows cancels what a thread began when the thread ends. */
+        /* When a thread ends, Windows cancels the operations that it started. */
         if (error != ERROR_OPERATION_ABORTED) {
             note_read_result(pipe, size, error);
         }
@@ -206,7 +206,7 @@ static size_t give_probe(goipci_pipe *pipe, uint8_t *out, size_t capacity)
     return size;
 }
 
-/* Reads what is in the pipe, without waiting. How it ends is the waiting read's to find out. */
+/* Reads from the pipe without waiting. The waiting read reports the end of the stream. */
 static size_t read_at_once(goipci_pipe *pipe, uint8_t *out, size_t capacity)
 {
     OVERLAPPED overlapped;
@@ -226,14 +226,14 @@ static size_t read_at_once(goipci_pipe *pipe, uint8_t *out, size_t capacity)
     if (!started && GetLastError() != ERROR_IO_PENDING) {
         return 0;
     }
-    /* The bytes are there, so this does not wait. */
+    /* The bytes have arrived, so this does not block. */
     return GetOverlappedResult(pipe->handle, &overlapped, &size, TRUE) ? size : 0;
 }
 
 static bool write_is_idle(goipci_pipe *pipe);
 
-/* Whether finish was called and all that was written is on its way to the peer, who is then told by
- * closing our end. read_lock is held. */
+/* Whether finish was called and the last write has completed. Then closes our end, which tells the
+ * peer. read_lock is held. */
 static bool is_finished(goipci_pipe *pipe)
 {
     bool finished;
@@ -256,7 +256,7 @@ static goipc_error read_locked(goipci_pipe *pipe, uint8_t *out, size_t capacity,
     if (is_finished(pipe)) {
         return GOIPC_ERROR_OK;
     }
-    /* Taking from the waiting read that is under way, or without one straight from the pipe. */
+    /* Reads the result of the waiting read, or directly from the pipe if none is pending. */
     if (pipe->reading.pending) {
         (void)update_reading(pipe);
     }
@@ -294,8 +294,7 @@ static goipc_error read_pipe(goipci_stream *stream, uint8_t *out, size_t capacit
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* Takes the result of the last write if it is there. True also after a failure: the next write will
- * say so. */
+/* Whether the last write has completed. True also if it failed: the next write reports that. */
 static bool write_is_idle(goipci_pipe *pipe)
 {
     DWORD size;
@@ -330,7 +329,7 @@ static size_t gather(const goipci_bytes *pieces, size_t piece_count, uint8_t *ou
     return done;
 }
 
-/* Where bytes wait that are on their way. Without memory for many, a few at a time. */
+/* The buffer of the pending write. If there is no memory for a large one, a small one. */
 static uint8_t *write_room(goipci_pipe *pipe, size_t *capacity)
 {
     if (pipe->write_bytes == NULL) {
@@ -399,7 +398,7 @@ static void finish_pipe(goipci_stream *stream)
     (void)is_finished(pipe);
     ReleaseSRWLockExclusive(&pipe->read_lock);
     if (port != NULL) {
-        goipci_port_look_again(port, &pipe->own_item); /* it may be "readable" now */
+        goipci_port_look_again(port, &pipe->own_item); /* it may be readable now */
     }
 }
 
@@ -460,8 +459,8 @@ goipci_pipe *goipci_pipe_of_stream(goipci_stream *stream)
     return (goipci_pipe *)stream->handle;
 }
 
-/* Whether the peer is known to have gone, also while something of what it wrote is still to be
- * read. read_lock is held and nothing is under way. */
+/* Whether the peer has closed its end, even if unread input remains. read_lock is held, and no read
+ * is pending. */
 static bool has_hung_up(const goipci_pipe *pipe)
 {
     if (pipe->handle == INVALID_HANDLE_VALUE || pipe->reading.pending) {
@@ -496,7 +495,7 @@ static unsigned look_at_pipe(goipci_item *item, unsigned events, bool *silent)
     return ready;
 }
 
-/* A pipe around a handle, which it owns from here on, also where this fails. */
+/* Makes a pipe of a handle and takes ownership of it, also on failure. */
 goipc_error goipci_pipe_new(const goipc_allocator *allocator, HANDLE handle, goipci_pipe **pipe,
                             int *system_error)
 {
@@ -535,7 +534,7 @@ goipc_error goipci_pipe_bind(goipci_pipe *pipe, goipci_port *port)
 
     AcquireSRWLockExclusive(&pipe->read_lock);
     AcquireSRWLockExclusive(&pipe->write_lock);
-    assert(pipe->port == NULL || pipe->port == port); /* one poller for life */
+    assert(pipe->port == NULL || pipe->port == port); /* a pipe cannot change its poller */
     if (pipe->port == NULL) {
         if (CreateIoCompletionPort(pipe->handle, port->handle, 0, 0) == NULL) {
             error = goipci_error_of_windows(GetLastError());
@@ -564,7 +563,7 @@ goipc_error goipci_stream_dial(const goipc_allocator *allocator, const goipci_ad
     if (!goipci_path_widen(address->text, path)) {
         return GOIPC_ERROR_SYSTEM;
     }
-    /* A server may learn who we are, and may not act as us. */
+    /* The server may identify us, but not impersonate us. */
     handle = CreateFileW(path, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
                          FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION,
                          NULL); /* req: EP-021 */
