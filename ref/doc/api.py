@@ -111,7 +111,7 @@ class Header:
             self._resolve(function, [])
 
     def _parameters(self) -> dict[str, str]:
-        block = re.search(r"PARAMETERS, said once\n(.*?)\*/", self.source, re.DOTALL)
+        block = re.search(r"PARAMETERS that mean the same in every function\n(.*?)\*/", self.source, re.DOTALL)
         found: dict[str, str] = {}
         last = ""
         for line in text_of(block.group(1)).split("\n") if block else []:

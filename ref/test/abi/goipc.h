@@ -3,89 +3,79 @@
  * goipc: the protocol of golang-ipc (version byte 2) in C.
  *
  * Two programs on one machine exchange typed messages over a Unix domain socket or a Windows named
- * pipe, encrypted unless both sides are told otherwise. spec/goipc.md is the protocol; this header
- * is the manual of the library. Sections, in layer order:
+ * pipe, encrypted by default. spec/goipc.md specifies the protocol; this header is the manual of
+ * the library. Sections, in layer order:
  *
  *   1 errors      2 constants    3 wire codec   4 crypto    5 allocator
- *   6 session (the engine without I/O)          7 log and counters    8 endpoints (server, client)
+ *   6 session (the protocol without I/O)        7 log and counters    8 endpoints (server, client)
  *
- * CONVENTIONS, said once
+ * CONVENTIONS
  *
- * MUST       A caller that breaks a MUST of this header has undefined behaviour; debug builds
- *            assert.
- * Results    Functions that can fail return goipc_error and give everything else through pointers,
- *            which are written only on GOIPC_ERROR_OK unless the function says otherwise. The
- *            hundreds digit says whose fault it is: 1xx the caller (LOCAL), 2xx the peer (PEER),
- *            3xx the system (SYSTEM).
- * Units      `_size` and `capacity` are bytes, `_count` things, `_ms` milliseconds.
- * Time       A timeout of GOIPC_FOREVER waits without end; 0 never waits. In a configuration 0 is
- *            the documented default, GOIPC_FOREVER no limit, GOIPC_NO_WAIT not at all.
- * NULL       Pointers MUST NOT be NULL unless the function says so. `_free` and `_close` take NULL.
- *            Data of size 0 may be NULL.
- * Ownership  What a function creates, its `_free` or `_close` ends. Everything passed in is
- *            borrowed for the duration of the call, and copied where it is needed longer; crypto
- *            tables, allocators and log contexts MUST outlive every object that was given them.
- * Lifetime   Message data is borrowed: valid until the next read on the same endpoint or its
- *            _close, whatever is written meanwhile (of a session: until its next
- *            goipc_session_next_event or goipc_session_input).
- * Threads    A session: one thread at a time, except that after CONNECTED its receiving half
- *            (input, input_commit, input_end, next_event) and its sending half (send, output,
- *            output_consume) may be used by one thread each. An endpoint: one reading thread and
- *            any number of writing threads at once. `_stop` and `_interrupt` from any thread and
- *            from a signal handler, also during and after `_close`. `_close` frees the endpoint
- *            when all calls have returned, so no other call may start any more. The way to end:
- *            call `_stop`, join the threads that use the endpoint (their calls return CLOSED),
- *            then call `_close` once.
- * Fork       An endpoint or session belongs to the process that made it; sealing in a child would
- *            repeat nonces. Endpoints notice: in the child every call that reads, writes, flushes
- *            or disconnects fails with GOIPC_ERROR_FORKED and changes nothing for the parent,
- *            `_interrupt` and `_resume` do nothing, and `_close` frees the child's copy and tells
- *            nobody.
- * Zero       Every configuration may be zero-initialised: encrypted, 3 MiB messages, peers of the
- *            same user (or root) only. NULL for a configuration means the same.
- * Growth     Later versions with the same major number add functions, values of enums, and fields
- *            in place of `reserved`; sizes and offsets stay. So a program runs with every later
- *            library of its major version. It MUST leave `reserved` zero, and MUST ignore statuses
- *            and events that it does not know. A configuration whose `reserved` is not zero comes
- *            from a later header and is refused with ARGUMENT.
+ * MUST       Breaking a MUST of this header is undefined behaviour; debug builds assert.
+ * Results    Functions that can fail return goipc_error. They write their other results through
+ *            pointers, on GOIPC_ERROR_OK only unless the function says otherwise. The hundreds
+ *            digit is the class of the error: 1xx the caller (LOCAL), 2xx the peer (PEER), 3xx the
+ *            system (SYSTEM).
+ * Units      `_size` and `capacity` are bytes, `_count` is a number of things, `_ms` milliseconds.
+ * Time       As a timeout, GOIPC_FOREVER waits without limit and 0 does not wait. In a
+ *            configuration, 0 is the documented default, GOIPC_FOREVER no limit, and GOIPC_NO_WAIT
+ *            does not wait.
+ * NULL       Pointers MUST NOT be NULL unless the function says so. `_free` and `_close` accept
+ *            NULL. Data of size 0 may be NULL.
+ * Ownership  The `_free` or `_close` function of an object frees it. Arguments are borrowed for the
+ *            call; the library copies what it needs longer. Crypto tables, allocators and log
+ *            contexts MUST outlive every object that uses them.
+ * Lifetime   Message data is borrowed. It stays valid until the next read on the same endpoint or
+ *            its _close; writes do not affect it. (Of a session: until its next
+ *            goipc_session_next_event or goipc_session_input.)
+ * Threads    A session is used by one thread at a time. After CONNECTED two threads may share it:
+ *            one for its receiving half (input, input_commit, input_end, next_event), one for its
+ *            sending half (send, output, output_consume). Endpoints: see section 8.
+ * Fork       A session MUST NOT be used in a child after fork: sealing there would repeat nonces.
+ *            Endpoints: see section 8.
+ * Zero       A configuration may be zero-initialised or NULL. Both mean: encrypted, messages of at
+ *            most 3 MiB, peers of the same user or root only.
+ * Growth     Later versions with the same major number may add functions, enum values, and fields
+ *            in place of `reserved`; sizes and offsets do not change. A program therefore runs with
+ *            every later library of its major version. It MUST set `reserved` to zero and MUST
+ *            ignore statuses and events that it does not know. A configuration whose `reserved` is
+ *            not zero was made for a later library and is refused with ARGUMENT.
  *
- * PARAMETERS, said once
+ * PARAMETERS that mean the same in every function
  *
- * server       What goipc_server_start made and goipc_server_close has not ended.
- * client       What goipc_client_start made and goipc_client_close has not ended; for functions of
- *              a server, the id of one of its clients.
- * session      What goipc_session_new made and goipc_session_free has not ended.
- * name         1 to 97 bytes (see goipc_server_start), ended by a NUL.
- * config       Copied as far as it is needed longer. NULL means every default.
- * timeout_ms   Milliseconds to wait at most; GOIPC_FOREVER without end, 0 not at all.
+ * server       A server from goipc_server_start that is not closed yet.
+ * client       A client from goipc_client_start that is not closed yet; for functions of a server,
+ *              the id of one of its clients.
+ * session      A session from goipc_session_new that is not freed yet.
+ * name         1 to 97 bytes (see goipc_server_start) and a terminating NUL.
+ * config       Copied. NULL means every default.
+ * timeout_ms   Longest wait in milliseconds; GOIPC_FOREVER: no limit, 0: does not wait.
  * message      Written on OK. Its data is borrowed until the next read on the same endpoint.
- * messages     An array. Of a read: room for `capacity`, the first `count` are written, their data
- *              is borrowed until the next read on the same endpoint. Of a write: `count` to be
- *              written.
- * count        How many messages: written by a read, given to a write.
- * to           A client's id from a message, or GOIPC_CLIENT_ALL.
- * taken        How many were handed over, also on failure. Where the connection has ended (a PEER
- *              or SYSTEM error), what became of those is not known, as of any that were on their
- *              way.
- * type         1 to 2^32 - 1, the sender's own numbers.
- * data         `data_size` bytes, borrowed for the call; NULL is allowed where there are none.
+ * messages     An array. A read writes the first `count` of its `capacity` elements; their data is
+ *              borrowed until the next read on the same endpoint. A write reads `count` elements.
+ * count        Number of messages: written by a read, given to a write.
+ * to           The id of a client, from a message, or GOIPC_CLIENT_ALL.
+ * taken        Number of messages accepted, also on failure. After a PEER or SYSTEM error it is
+ *              unknown whether accepted messages, or earlier ones still queued, reached the peer.
+ * type         1 to 2^32 - 1; the application defines what it means.
+ * data         `data_size` bytes, borrowed for the call; may be NULL if data_size is 0.
  * data_size    Bytes of message data, without type and framing.
- * capacity     Room in bytes; of a batch read, in messages.
- * out          Where bytes are written to.
- * out_size     Bytes written.
- * in           Where bytes are read from, `in_size` of them.
+ * capacity     Size of the buffer in bytes; of a batch read, in messages.
+ * out          The buffer to write to.
+ * out_size     Number of bytes written.
+ * in           The buffer to read from.
  * in_size      Bytes at `in`.
- * user         Kept, never followed.
- * missed       Room for `capacity` ids; NULL is allowed with capacity 0.
- * missed_count Written on every return: how many clients did not get the message.
- * bytes        `size` bytes that are overwritten; NULL is allowed where there are none.
- * size         Bytes.
- * key          32 bytes of an AES-256 key.
+ * user         A pointer of the application; stored, never dereferenced.
+ * missed       An array of `capacity` ids; may be NULL if capacity is 0.
+ * missed_count Number of clients that did not get the message; written on every return.
+ * bytes        `size` bytes to overwrite; may be NULL if size is 0.
+ * size         Number of bytes.
+ * key          An AES-256 key, 32 bytes.
  * nonce        12 bytes that were never used with this key.
  * crypto       A table of functions, borrowed for the call.
- * event        Written on every return; its data is borrowed as section 6 says.
- * counters     Written.
- * failure      Written; its text is a copy.
+ * event        Written on every return; its data is borrowed (section 6).
+ * counters     Receives the totals.
+ * failure      Receives the failure; its text is a copy.
  * error        Any value.
  * status       Any value.
  */
@@ -96,8 +86,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The one place that holds the version; CMake, pkg-config and the manual pages read it from
- * here. */
+/* The version of the project. CMake, pkg-config and the manual pages read it from here. */
 #define GOIPC_VERSION_MAJOR 1
 #define GOIPC_VERSION_MINOR 0
 #define GOIPC_VERSION_PATCH 0
@@ -124,7 +113,7 @@
 extern "C" {
 #endif
 
-/* "1.0.0": the version of the library that is running, which may differ from the header's. */
+/* "1.0.0": the version of the library at run time, which may differ from that of the header. */
 GOIPC_API const char *goipc_version(void);
 
 /* ------------------------------------------------------------------------------------------------
@@ -167,23 +156,23 @@ GOIPC_API const char *goipc_version(void);
     X(ADDRESS_IN_USE, 303, "a live server already listens at this name")                           \
     X(NOT_FOUND, 304, "no server listens at this name")                                            \
     X(PERMISSION, 305, "permission denied")                                                        \
-    X(PATH_BLOCKED, 306, "something that is not our stale socket is in the way")                   \
+    X(PATH_BLOCKED, 306, "path exists and is not a stale socket of this user")                     \
     X(RESOURCES, 307, "out of file descriptors or another system resource")                        \
     X(CRYPTO, 308, "the crypto back end failed")                                                   \
     X(NAME_LOST, 309, "the server's name was removed or replaced")
 
-/* What went wrong; GOIPC_ERROR_OK when nothing did. */
+/* The result of a call: GOIPC_ERROR_OK or an error. */
 typedef enum goipc_error {
 #define GOIPC_ERROR_ENUM(name, value, text) GOIPC_ERROR_##name = value,
     GOIPC_ERROR_LIST(GOIPC_ERROR_ENUM)
 #undef GOIPC_ERROR_ENUM
 } goipc_error;
 
-/* Whose fault an error is. */
+/* The class of an error: who caused it. */
 typedef enum goipc_error_class {
-    GOIPC_ERROR_CLASS_OK = 0,    /* no error */
-    GOIPC_ERROR_CLASS_LOCAL = 1, /* the caller's slip; the object is as it was */
-    GOIPC_ERROR_CLASS_PEER = 2,  /* the peer broke the protocol or went away; the connection ends */
+    GOIPC_ERROR_CLASS_OK = 0,     /* no error */
+    GOIPC_ERROR_CLASS_LOCAL = 1,  /* caller error; the object is unchanged */
+    GOIPC_ERROR_CLASS_PEER = 2,   /* the peer broke the protocol or disconnected; connection ends */
     GOIPC_ERROR_CLASS_SYSTEM = 3, /* memory, randomness or a system call */
 } goipc_error_class;
 
@@ -191,7 +180,7 @@ typedef enum goipc_error_class {
 GOIPC_API const char *goipc_error_name(goipc_error error);
 /* "frame length out of bounds": a static string, also for values not in the list. */
 GOIPC_API const char *goipc_error_text(goipc_error error);
-/* Whose fault it is, by the hundreds digit; SYSTEM for values not in the list. */
+/* The class, by the hundreds digit; SYSTEM for values not in the list. */
 GOIPC_API goipc_error_class goipc_error_classify(goipc_error error);
 
 /* ------------------------------------------------------------------------------------------------
@@ -215,12 +204,12 @@ GOIPC_API goipc_error_class goipc_error_classify(goipc_error error);
 #define GOIPC_P384_PUBLIC_SIZE 97u             /* 04, X, Y */
 #define GOIPC_P384_SHARED_SIZE 48u             /* X of the shared point, padded */
 
-#define GOIPC_FOREVER (-1) /* a timeout: without end */
-#define GOIPC_NO_WAIT (-2) /* a timeout in a configuration: not at all */
+#define GOIPC_FOREVER (-1) /* a timeout: no limit */
+#define GOIPC_NO_WAIT (-2) /* a timeout in a configuration: does not wait */
 
 /* Which side of a connection. */
 typedef enum goipc_role {
-    GOIPC_ROLE_SERVER = 0, /* listens, and speaks first */
+    GOIPC_ROLE_SERVER = 0, /* listens, and sends first */
     GOIPC_ROLE_CLIENT = 1, /* dials */
 } goipc_role;
 
@@ -229,20 +218,20 @@ typedef enum goipc_status {
     GOIPC_STATUS_NOT_CONNECTED = 0, /* a client that has not dialled yet */
     GOIPC_STATUS_LISTENING = 1,     /* a server without clients */
     GOIPC_STATUS_CONNECTING = 2,    /* a client, for the first time */
-    GOIPC_STATUS_CONNECTED = 3,     /* messages may flow */
+    GOIPC_STATUS_CONNECTED = 3,     /* messages can be exchanged */
     GOIPC_STATUS_RECONNECTING = 4,  /* a client that has lost its server */
     GOIPC_STATUS_CLOSED = 5,        /* this side has closed */
     GOIPC_STATUS_CLOSING = 6,       /* golang-ipc's only */
-    GOIPC_STATUS_ERROR = 7,         /* a client that has failed for good */
-    GOIPC_STATUS_TIMEOUT = 8,       /* a client whose timeout_ms is over */
-    GOIPC_STATUS_DISCONNECTED = 9,  /* the other side has gone */
+    GOIPC_STATUS_ERROR = 7,         /* a client that has failed permanently */
+    GOIPC_STATUS_TIMEOUT = 8,       /* a client whose timeout_ms has passed */
+    GOIPC_STATUS_DISCONNECTED = 9,  /* the peer has disconnected */
 } goipc_status;
 
 /* golang-ipc's texts ("Connected", "Reconnecting", ...; "Status not found" for other values):
  * static strings. */
 GOIPC_API const char *goipc_status_text(goipc_status status);
 
-/* What this side wants; the value 0 is the safe one. */
+/* The encryption setting of this side. The value 0 is the safe one. */
 typedef enum goipc_encryption {
     GOIPC_ENCRYPTION_REQUIRE = 0, /* server: encrypts; client: refuses a server that does not */
     GOIPC_ENCRYPTION_OPTIONAL =
@@ -262,8 +251,8 @@ GOIPC_API void goipc_wire_put_u32(uint8_t out[4], uint32_t value);
 /* Reads four bytes at `in` as a big-endian number. */
 GOIPC_API uint32_t goipc_wire_get_u32(const uint8_t in[4]);
 
-/* Bytes that a message of `data_size` takes on the wire, length prefix included, `encrypted` or
- * not, to `frame_size`.
+/* Writes to `frame_size` how many bytes a message of `data_size` takes on the wire, including the
+ * length prefix, if `encrypted` or not.
  * Errors: MESSAGE_SIZE (data_size above GOIPC_MESSAGE_SIZE_CEILING). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_frame_size(bool encrypted, size_t data_size,
                                                            size_t *frame_size);
@@ -275,21 +264,21 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_encode_plain(uint32_t type, cons
                                                              size_t data_size, uint8_t *out,
                                                              size_t capacity, size_t *out_size);
 
-/* How much of a frame is there. */
+/* Whether a frame is complete. */
 typedef enum goipc_decode {
-    GOIPC_DECODE_MORE = 0, /* `needed` bytes in all are needed to go on */
-    GOIPC_DECODE_DONE = 1, /* the whole frame is there: `needed` bytes */
+    GOIPC_DECODE_MORE = 0, /* more input is needed: `needed` bytes in all */
+    GOIPC_DECODE_DONE = 1, /* the frame is complete: `needed` bytes */
 } goipc_decode;
 
-/* What is known of a frame from its first four bytes. */
+/* The content of the first four bytes of a frame. */
 typedef struct goipc_frame_header {
-    uint32_t body_size; /* what the length prefix says: bytes that follow it */
+    uint32_t body_size; /* value of the length prefix: bytes that follow it */
 } goipc_frame_header;
 
-/* Judges the length prefix of a frame as soon as its four bytes are there, before anything is
- * buffered or allocated for the body, which is to have from `body_size_min` to `body_size_max`
- * bytes. Too few bytes is no error: `result` is MORE, and `needed` says how many bytes are needed
- * in all. `header` is written once the prefix is known.
+/* Checks the length prefix of a frame once its four bytes are there, before the caller buffers or
+ * allocates anything for the body. The body must have `body_size_min` to `body_size_max` bytes.
+ * Too few bytes are no error: `result` is MORE, and `needed` is the number of bytes needed in all.
+ * `header` is written once the prefix is complete.
  * Errors: FRAME_SIZE (outside these bounds). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_decode_header(const uint8_t *in, size_t in_size,
                                                               uint32_t body_size_min,
@@ -300,12 +289,13 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_wire_decode_header(const uint8_t *in,
 /* ------------------------------------------------------------------------------------------------
  * 4 Crypto
  *
- * A table of functions is the whole seam. libtomcrypt is always there; OpenSSL 3, nettle and IPSec
- * MB (Intel's Multi-Buffer Crypto for IPsec, x86-64 only, AES-256-GCM only) where they were found
- * at build time and this processor can run them. The curve (with SHA-256 and randomness) and the
- * cipher are chosen apart. A caller may bring its own table (or wrap one, to script `random` in a
- * test). Zero stripping, nonces, counting and limits are the core's, never the table's. Every
- * function MUST be safe to call from several threads on different aead objects.
+ * A back end is a table of functions. Four libraries are used if they were found at build time and
+ * this processor can run them: libtomcrypt, OpenSSL 3, nettle, and IPSec MB (Intel's Multi-Buffer
+ * Crypto for IPsec: x86-64 only, AES-256-GCM only). The curve (with SHA-256 and randomness) and the
+ * cipher are chosen separately. A program may supply its own table, or wrap one, for example to
+ * control `random` in a test. Key derivation with zero stripping, nonces, message counting and
+ * limits are in the library itself, not in the table. Every function MUST be safe to call from
+ * several threads on different aead objects.
  */
 /* A back end. The first argument of every function is `context`. */
 typedef struct goipc_crypto {
@@ -327,7 +317,7 @@ typedef struct goipc_crypto {
     /* `in` may be NULL when in_size is 0. Errors: MEMORY, CRYPTO. */
     goipc_error (*sha256)(void *context, const uint8_t *in, size_t in_size, uint8_t out[32]);
 
-    /* A keyed AES-256-GCM object for one direction, used by one thread at a time; aead_free ends
+    /* A keyed AES-256-GCM object for one direction, used by one thread at a time; aead_free frees
      * it. Errors: MEMORY, CRYPTO. */
     goipc_error (*aead_new)(void *context, const goipc_allocator *allocator, const uint8_t key[32],
                             void **aead);
@@ -346,45 +336,48 @@ typedef struct goipc_crypto {
     /* Wipes and releases; NULL is allowed. */
     void (*aead_free)(void *context, const goipc_allocator *allocator, void *aead);
 
-    /* The same in parts, so that a large message can be on its way while it is being sealed or
-     * opened. All four, or NULL: then every message is sealed and opened as a whole. One message at
-     * a time per object; aead_start, aead_seal and aead_open forget one that was not finished. */
+    /* The same in parts, so that the start of a large message can be sent or received while the
+     * rest is still to be sealed or opened. Set all four, or leave all NULL: then every message is
+     * sealed and opened as a whole. An object handles one message at a time; aead_start, aead_seal
+     * and aead_open discard an unfinished one. */
 
     /* Begins a message: its type, then its data. Errors: CRYPTO. */
     goipc_error (*aead_start)(void *context, void *aead, const uint8_t nonce[12], bool opens);
-    /* The next part (`in == out` is allowed): a multiple of 16 bytes, or the last one. What was
-     * opened MUST NOT be used before aead_finish_open has said OK. Errors: CRYPTO. */
+    /* The next part (`in == out` is allowed): a multiple of 16 bytes, or the last one. Opened data
+     * MUST NOT be used before aead_finish_open has returned OK. Errors: CRYPTO. */
     goipc_error (*aead_update)(void *context, void *aead, const uint8_t *in, size_t in_size,
                                uint8_t *out);
     /* Ends a message and gives its tag. Errors: CRYPTO. */
     goipc_error (*aead_finish_seal)(void *context, void *aead, uint8_t tag[16]);
-    /* Ends a message. On DECRYPT the caller wipes what the updates gave. Errors: DECRYPT,
+    /* Ends a message. On DECRYPT the caller wipes the output of the updates. Errors: DECRYPT,
      * CRYPTO. */
     goipc_error (*aead_finish_open)(void *context, void *aead, const uint8_t tag[16]);
     void (*reserved[8])(void); /* NULL */
 } goipc_crypto;
 
-/* The static table of libtomcrypt. NULL where the library was built without it. This and the next
- * three set up all back ends once, from any number of threads: see SECURITY.md for what that
- * changes in libtommath and GMP. */
+/* The static table of libtomcrypt, or NULL if the library was built without it. This function,
+ * goipc_crypto_openssl, goipc_crypto_default and goipc_crypto_by_name set up all back ends on first
+ * use. They are thread-safe. SECURITY.md describes what the set-up changes in libtommath and
+ * GMP. */
 GOIPC_API const goipc_crypto *goipc_crypto_tomcrypt(void);
-/* The static table of OpenSSL. NULL where the library was built without it, or where the OpenSSL
- * that is running lacks an algorithm. */
+/* The static table of OpenSSL, or NULL if the library was built without it or the OpenSSL at run
+ * time lacks an algorithm. */
 GOIPC_API const goipc_crypto *goipc_crypto_openssl(void);
-/* What NULL in a configuration means, decided once: the curve of nettle, else OpenSSL, else
- * libtomcrypt; the cipher of IPSec MB, else OpenSSL, else nettle, else libtomcrypt. Its `name` says
- * which. Where OpenSSL's configuration asks for FIPS (default_properties = fips=yes), only what its
- * FIPS provider computes, "openssl-fips", and NULL without that provider: encrypted endpoints and
- * sessions then fail with CRYPTO_UNAVAILABLE. */
+/* The back end that NULL in a configuration selects, chosen once. Curve: nettle, else OpenSSL, else
+ * libtomcrypt. Cipher: IPSec MB, else OpenSSL, else nettle, else libtomcrypt. `name` is the choice.
+ * If OpenSSL's configuration requires FIPS (default_properties = fips=yes), the back end is
+ * "openssl-fips", which uses the FIPS provider only. Without that provider the result is NULL, and
+ * encrypted endpoints and sessions fail with CRYPTO_UNAVAILABLE. */
 GOIPC_API const goipc_crypto *goipc_crypto_default(void);
 
-/* By its name: CURVE+CIPHER, or one name where both are of the same library. CURVE is "nettle",
- * "openssl" or "tomcrypt", CIPHER is one of these or "ipsec-mb". "openssl-fips" asks for FIPS. NULL
- * for a library that is not built in, that this processor cannot run, or that FIPS does not
- * allow. */
+/* A back end by its name: CURVE+CIPHER, or one name if both are from the same library. CURVE is
+ * "nettle", "openssl" or "tomcrypt"; CIPHER is one of these or "ipsec-mb". "openssl-fips" requires
+ * FIPS. Returns NULL if a library is not built in, this processor cannot run it, or FIPS does not
+ * allow it. */
 GOIPC_API const goipc_crypto *goipc_crypto_by_name(const char *name);
 
-/* Known answers for every function of the table: call it once at start-up where policy asks for it.
+/* Tests every function of the table with known answers. Call it once at start-up if a policy
+ * requires it.
  * Errors: CRYPTO (an answer is wrong, or the back end failed), PUBLIC_KEY (a valid key was
  * refused), DECRYPT (a valid frame was refused), ARGUMENT (a valid scalar was refused), MEMORY,
  * RANDOM. */
@@ -393,8 +386,8 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_crypto_self_test(const goipc_crypto *
 /* Overwrites with zeros in a way that no compiler removes. */
 GOIPC_API void goipc_wipe(void *bytes, size_t size);
 
-/* Two ways to hash the shared X are in the field: golang-ipc strips leading zero bytes, some ports
- * hash all 48. They differ for one connection in 256. */
+/* Implementations hash the shared X in two ways: golang-ipc strips leading zero bytes, some ports
+ * hash all 48 bytes. The results differ in one connection of 256. */
 typedef enum goipc_key_form {
     GOIPC_KEY_FORM_MINIMAL = 0, /* the protocol */
     GOIPC_KEY_FORM_FIXED = 1,   /* Node-type ports */
@@ -406,17 +399,17 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_crypto_derive_key(const goipc_crypto 
                                                              const uint8_t shared_x[48],
                                                              goipc_key_form form, uint8_t key[32]);
 
-/* One sealed frame with a given key and nonce, for codecs, vectors and tools. Sessions do not use
- * these: they keep keyed objects and never repeat a nonce, which here is the caller's duty.
- * seal: `out` and `data` MUST NOT overlap. Type 0 is allowed (it must be possible to test for it).
+/* Seals one frame with the given key and nonce, for codecs, test vectors and tools. The caller MUST
+ * NOT repeat a nonce with a key. Sessions do not use this function.
+ * `out` and `data` MUST NOT overlap. Type 0 is allowed, so that tests can send it.
  * Errors: MESSAGE_SIZE (data_size above GOIPC_MESSAGE_SIZE_CEILING), CAPACITY (the frame does not
  * fit), MEMORY, CRYPTO. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_crypto_seal_frame(
     const goipc_crypto *crypto, const uint8_t key[32], const uint8_t nonce[12], uint32_t type,
     const void *data, size_t data_size, uint8_t *out, size_t capacity, size_t *out_size);
 
-/* open: opens the `body` of a frame (what follows its length, `body_size` bytes) in place; `data`
- * points into it afterwards, `type` and `data_size` are written.
+/* Opens the `body` of a frame (the `body_size` bytes after its length prefix) in place. Writes
+ * `type` and `data_size`; `data` then points into the body.
  * Errors: FRAME_SIZE (fewer than 32 bytes), DECRYPT, MEMORY, CRYPTO. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_crypto_open_frame(const goipc_crypto *crypto,
                                                              const uint8_t key[32], uint8_t *body,
@@ -428,152 +421,153 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_crypto_open_frame(const goipc_crypto 
  * 5 Allocator
  */
 
-/* Where memory comes from. Both functions may be called from several threads at once. */
+/* The source of memory. Both functions may be called from several threads at once. */
 struct goipc_allocator {
     void *context; /* first argument of both */
     /* Suitably aligned memory, or NULL. size is never 0. */
     void *(*allocate)(void *context, size_t size);
-    /* size is what was asked for; NULL never comes. */
+    /* size is the size that was allocated. memory is never NULL. */
     void (*release)(void *context, void *memory, size_t size);
 };
 
 /* ------------------------------------------------------------------------------------------------
- * 6 Session: one connection's protocol engine, without I/O
+ * 6 Session: the protocol of one connection, without I/O
  *
- * The owner moves bytes and asks what they meant:
+ * The owner moves the bytes; the session tells what they mean:
  *
  *     for (;;) {
  *         goipc_session_next_event(session, &event);     an error: flush output once, then close
  *         goipc_session_output(session, &out, &size);    write them, then output_consume
  *         NEED_INPUT: goipc_session_input, read into it, goipc_session_input_commit
  *         CONNECTED:  goipc_session_send is allowed from now on
- *         MESSAGE:    a whole, authenticated message
- *         CLOSED:     input_end came between two frames: the peer closed in order
+ *         MESSAGE:    a complete message, authenticated if encrypted
+ *         CLOSED:     input_end came between two frames: the peer closed cleanly
  *     }
  *
- * An owner that asks again once its output is written, before it waits for input, lets a client
- * draw its key pair while the server draws its own. Who does not is served as well, later.
+ * After writing all output, call next_event once more before waiting for input: a client then
+ * generates its key pair while the server generates its own. This is optional and saves time only.
  *
- * A PEER or SYSTEM error of next_event is sticky: it comes again for ever, no input is accepted and
- * nothing is delivered. Output queued before it (a handshake reply) is still to be written. A LOCAL
- * error, and MEMORY from input or send, leaves the session as it was.
+ * A PEER or SYSTEM error of next_event is sticky: every later call returns it, input is refused,
+ * and nothing more is delivered. Output queued before it (a handshake reply) must still be written.
+ * A LOCAL error, and MEMORY from input or send, leaves the session unchanged.
  */
-/* The engine of one connection. */
+/* The protocol state of one connection. */
 typedef struct goipc_session goipc_session;
 
-/* What a session is told. */
+/* Configuration of a session. */
 typedef struct goipc_session_config {
-    goipc_role role;             /* which side it is */
+    goipc_role role;             /* server or client */
     goipc_encryption encryption; /* a server cannot have OPTIONAL */
     uint32_t message_size_max;   /* bytes of data we accept; below 1024: the default, 3 MiB */
-    uint32_t queue_size_max;     /* bytes of output held before send says WOULD_BLOCK; 0: 4 MiB */
-    const goipc_crypto *crypto;  /* NULL: goipc_crypto_default() */
+    uint32_t queue_size_max; /* bytes of queued output before send returns WOULD_BLOCK; 0: 4 MiB */
+    const goipc_crypto *crypto;       /* NULL: goipc_crypto_default() */
     const goipc_allocator *allocator; /* NULL: malloc and free */
     uintptr_t reserved[8];            /* 0 */
 } goipc_session_config;
 
-/* What goipc_session_next_event found. */
+/* Result of goipc_session_next_event. */
 typedef enum goipc_event_type {
-    GOIPC_EVENT_NEED_INPUT = 0, /* nothing, until more input is committed */
+    GOIPC_EVENT_NEED_INPUT = 0, /* no event until more input is committed */
     GOIPC_EVENT_CONNECTED = 1,  /* once, before any message */
-    GOIPC_EVENT_MESSAGE = 2,    /* a whole message; sealed ones have been authenticated */
+    GOIPC_EVENT_MESSAGE = 2,    /* a complete message, authenticated if encrypted */
     GOIPC_EVENT_CONTROL = 3,    /* a frame of type 0 was discarded */
     GOIPC_EVENT_CLOSED = 4,     /* the peer closed between two frames */
 } goipc_event_type;
 
-/* One of them. */
+/* An event from goipc_session_next_event. */
 typedef struct goipc_event {
-    goipc_event_type type; /* says which of the others are written */
+    goipc_event_type type; /* decides which other fields are written */
     uint32_t message_type; /* MESSAGE: 1 to 2^32 - 1 */
     const uint8_t *data;   /* MESSAGE: borrowed until the next next_event or input; never NULL */
     size_t data_size;      /* MESSAGE: bytes at data */
     uintptr_t reserved[4]; /* 0 */
 } goipc_event;
 
-/* The server's HELLO is queued at once. config may be NULL (a server with every default).
+/* Makes a session. A server's HELLO is queued at once. config may be NULL (a server with every
+ * default).
  * Errors: ARGUMENT (unknown enum value, a server with OPTIONAL, a maximum above
  * GOIPC_MESSAGE_SIZE_CEILING, or on a 32-bit system above a fourth of the address space),
  * MEMORY, CRYPTO_UNAVAILABLE (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_new(const goipc_session_config *config,
                                                        goipc_session **session);
-/* Ends a session, wipes its keys, frees; NULL is allowed. What it lent is invalid afterwards. */
+/* Wipes the keys and frees the session and all data borrowed from it; NULL is allowed. */
 GOIPC_API void goipc_session_free(goipc_session *session);
 
-/* Room for at least one byte, owned by the session, from `in` on; valid until the next call on its
- * receiving half. `capacity` is written: the room grows with what arrives, never with what a length
- * prefix claims.
- * Errors: the sticky one, STATE (after input_end), CAPACITY (next_event was not called until
- * NEED_INPUT), MEMORY. */
+/* Returns a buffer for input: `in` points to it, `capacity` is its size, at least one byte. The
+ * session owns it; it is valid until the next call on the receiving half. The buffer grows with
+ * the bytes that arrive, never with the value of a length prefix.
+ * Errors: the sticky one, STATE (after input_end), CAPACITY (input is still unprocessed; call
+ * next_event until it gives NEED_INPUT), MEMORY. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_input(goipc_session *session, uint8_t **in,
                                                          size_t *capacity);
-/* `size` bytes of that room are filled; MUST NOT exceed the capacity given.
+/* The first `size` bytes of that buffer are filled; size MUST NOT exceed its capacity.
  * Errors: the sticky one. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_input_commit(goipc_session *session,
                                                                 size_t size);
-/* The peer will send no more. next_event delivers what is whole, then CLOSED, or TRUNCATED in the
- * middle of a frame, or DISCONNECTED before the handshake is complete.
+/* Reports the end of input. next_event delivers complete messages, then CLOSED; or TRUNCATED if
+ * the input ended inside a frame, or DISCONNECTED if it ended before the handshake was complete.
  * Errors: the sticky one. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_input_end(goipc_session *session);
 
-/* The next thing that the input means. Its errors are sticky.
+/* The next event of the input. Its errors are sticky.
  * Errors: VERSION, ENCRYPTION, REPLY, PUBLIC_KEY, DECRYPT, FRAME_SIZE, TRUNCATED (the input ended
  * inside a frame), REFLECTED, MESSAGE_COUNT, DISCONNECTED (the input ended before the handshake was
  * complete), MEMORY, RANDOM, CRYPTO. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_next_event(goipc_session *session,
                                                               goipc_event *event);
 
-/* Queues one message whole, or not at all. An empty queue takes any allowed message.
+/* Queues the whole message or nothing of it. An empty queue takes any allowed message.
  * Errors: TYPE_RESERVED, MESSAGE_SIZE (the peer's announced maximum for a client, our own for a
  * server), STATE (before CONNECTED), WOULD_BLOCK (queue full: write output first), MESSAGE_LIMIT,
  * MEMORY, CRYPTO. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_session_send(goipc_session *session, uint32_t type,
                                                         const void *data, size_t data_size);
 
-/* Bytes to be written: `size` of them from `out` on, both written by this call, owned by the
- * session and valid until the next call on its sending half. */
+/* Returns the output to be written: `out` points to it, `size` is its length in bytes. The session
+ * owns it; it is valid until the next call on the sending half. */
 GOIPC_API void goipc_session_output(goipc_session *session, const uint8_t **out, size_t *size);
-/* `size` of them are written; MUST NOT exceed what output gave. */
+/* The first `size` bytes of the output have been written; size MUST NOT exceed its length. */
 GOIPC_API void goipc_session_output_consume(goipc_session *session, size_t size);
 
 /* The sticky error of the receiving half, or OK. */
 GOIPC_API goipc_error goipc_session_error(const goipc_session *session);
 /* Valid after CONNECTED: whether frames are sealed. */
 GOIPC_API bool goipc_session_is_encrypted(const goipc_session *session);
-/* Valid after CONNECTED: the most bytes of data that one outgoing message holds. */
+/* Valid after CONNECTED: most bytes of data of one outgoing message. */
 GOIPC_API uint32_t goipc_session_send_size_max(const goipc_session *session);
 
 /* ------------------------------------------------------------------------------------------------
  * 7 Log and counters
  */
 
-/* How bad it is. */
+/* Severity of a log line. */
 typedef enum goipc_log_level {
-    GOIPC_LOG_ERROR = 0,   /* the endpoint cannot go on */
-    GOIPC_LOG_WARNING = 1, /* a peer was refused or failed; the endpoint goes on */
+    GOIPC_LOG_ERROR = 0,   /* the endpoint cannot continue */
+    GOIPC_LOG_WARNING = 1, /* a peer was refused or failed; the endpoint continues */
     GOIPC_LOG_INFO = 2,    /* connected, disconnected, retrying */
 } goipc_log_level;
 
-/* Called from the thread that is inside an endpoint call, without locks that the endpoint's other
- * functions need, except that it MUST NOT call back into the endpoint. text is one line without a
- * newline, valid during the call; it never holds message data or key material. */
+/* Called on the thread that is inside an endpoint call. It MUST NOT call a function of that
+ * endpoint. It does not block the calls of other threads. text is one line without a newline, valid
+ * during the call; it never contains message data or key material. */
 typedef void (*goipc_log)(void *context, goipc_log_level level, const char *text);
 
 /* Totals since start. Sizes are those of message data. */
 typedef struct goipc_counters {
-    uint64_t messages_in;  /* given to the application */
-    uint64_t messages_out; /* taken from it; what is corked counts when it is flushed or lost */
+    uint64_t messages_in;  /* delivered to the application */
+    uint64_t messages_out; /* accepted from it; corked messages count when flushed or lost */
     uint64_t bytes_in;     /* of data, likewise */
     uint64_t bytes_out;    /* of data, likewise */
     uint64_t connects;     /* handshakes completed */
-    uint64_t refusals;     /* peers turned away: no room, credentials, failed or late handshake */
+    uint64_t refusals;     /* peers refused: no slot, credentials, failed or late handshake */
     uint64_t failures;     /* established connections that ended with an error */
     uint64_t reserved[9];  /* 0 */
 } goipc_counters;
 
-/* Why something failed, in words for a person: what, the name or path, why, what to do. */
+/* A failure for people to read: what failed, the name or path, the cause, the remedy. */
 typedef struct goipc_failure {
-    goipc_error error;     /* what a function returned for it */
-    int system_error;      /* errno or GetLastError(), 0 where no system call was involved */
+    goipc_error error;     /* the error that a function returned */
+    int system_error;      /* errno or GetLastError(), 0 if no system call failed */
     char text[512];        /* one line, ended by a NUL */
     uintptr_t reserved[4]; /* 0 */
 } goipc_failure;
@@ -583,30 +577,50 @@ typedef struct goipc_failure {
  *
  * StartServer, StartClient, Read, Write, Status, StatusCode and Close of golang-ipc are
  * goipc_server_start, goipc_client_start, _read, _write, goipc_status_text(_status), _status and
- * _close. No thread of the library's own: everything moves inside calls, most of it inside _read,
- * which accepts and dials, does handshakes, retries, and sends what is queued.
+ * _close. The library has no threads of its own and works inside calls only. Most of the work is
+ * done inside _read: it accepts and dials, does handshakes, retries, and sends queued messages.
+ *
+ * Threads:
+ *
+ *     call                        may run
+ *     _read, _read_batch,         in one thread at a time for each endpoint; a second reader gets
+ *     _poll_timeout_ms            STATE
+ *     _write..., _flush, _cork,   in any number of threads, also while another thread reads
+ *     _disconnect, queries
+ *     _stop, _interrupt           in any thread and in a signal handler, also during and after
+ *                                 _close
+ *     _close                      once, in any thread
+ *
+ * To end an endpoint: call _stop, join the threads that use it (their calls return CLOSED), then
+ * call _close once. If calls are still running, _close waits for them before it frees the endpoint.
+ * No call but _stop and _interrupt may start after _close has been called.
+ *
+ * Fork: an endpoint belongs to the process that made it, since sealing in a child would repeat
+ * nonces. In a child, calls that read, write, flush or disconnect fail with FORKED and do not
+ * affect the parent. _stop, _interrupt and _resume do nothing. _close frees the copy of the child
+ * and sends nothing.
  */
 
-/* One name that is listened at, with all its clients. */
+/* A listening endpoint with all its clients. */
 typedef struct goipc_server goipc_server;
-/* One connection to a server, made again when it is lost. */
+/* A connection to a server, made again when it is lost. */
 typedef struct goipc_client goipc_client;
 
-/* Names one client of one server: never 0, never used twice by the same server. */
+/* Identifies one client of one server: never 0, never used twice by the same server. */
 typedef uint64_t goipc_client_id;
-#define GOIPC_CLIENT_ALL ((goipc_client_id)0) /* whom to write to: every client */
+#define GOIPC_CLIENT_ALL ((goipc_client_id)0) /* write to every client */
 
 #define GOIPC_MESSAGE_STATUS (-1) /* golang-ipc's MsgType of a status change */
 
-/* What a read gives: a message, or a change of status. */
+/* The result of a read: a message, or a change of status. */
 typedef struct goipc_message {
-    int64_t type;        /* 1 to 2^32 - 1: data. GOIPC_MESSAGE_STATUS: status says what changed */
-    const uint8_t *data; /* borrowed until the next read on this endpoint; never NULL */
-    size_t data_size;    /* bytes at data; 0 for a status change */
-    goipc_status status; /* data: CONNECTED */
-    goipc_error error;   /* DISCONNECTED status: why (DISCONNECTED for an orderly close), else OK */
-    goipc_client_id client; /* on a server: whose message or status; 0 on a client */
-    void *user;             /* on a server: by goipc_server_set_user for this client, or NULL */
+    int64_t type;           /* 1 to 2^32 - 1: data. GOIPC_MESSAGE_STATUS: see status */
+    const uint8_t *data;    /* borrowed until the next read on this endpoint; never NULL */
+    size_t data_size;       /* bytes at data; 0 for a status change */
+    goipc_status status;    /* the new status; CONNECTED if this is data */
+    goipc_error error;      /* cause of a DISCONNECTED (cleanly: DISCONNECTED) or ERROR; else OK */
+    goipc_client_id client; /* on a server: the client that this is about; 0 on a client */
+    void *user;             /* on a server: set by goipc_server_set_user for this client, or NULL */
     uintptr_t reserved[2];  /* 0 */
 } goipc_message;
 
@@ -617,80 +631,75 @@ typedef struct goipc_outgoing {
     size_t data_size; /* bytes at data */
 } goipc_outgoing;
 
-/* Whom an endpoint talks to, judged from the kernel's word before the first byte. */
+/* Users whose processes are accepted as peers, checked with the kernel's peer credentials before
+ * the first byte. */
 typedef enum goipc_peers {
     GOIPC_PEERS_DEFAULT = 0, /* SAME_USER; for a server with unmask_permissions, ANY */
     GOIPC_PEERS_SAME_USER =
         1,                /* our effective user, or root (Windows: our user or an administrator) */
-    GOIPC_PEERS_ANY = 2,  /* everybody whom the permissions let in */
+    GOIPC_PEERS_ANY = 2,  /* every user that the permissions of the socket admit */
     GOIPC_PEERS_LIST = 3, /* SAME_USER and the users listed */
 } goipc_peers;
 
-/* What both kinds of endpoint are told. */
+/* Options of servers and clients. */
 typedef struct goipc_options {
-    goipc_encryption encryption; /* REQUIRE unless told otherwise */
-    uint32_t
-        message_size_max; /* most data of one message we accept; below 1024: the default, 3 MiB */
-    uint32_t queue_size_max; /* bytes queued per connection before a write has to wait; 0: 4 MiB */
+    goipc_encryption encryption; /* default: REQUIRE */
+    uint32_t message_size_max;   /* most bytes of data per message accepted; below 1024: 3 MiB */
+    uint32_t queue_size_max; /* most bytes queued per connection, see goipc_full_policy; 0: 4 MiB */
     int32_t handshake_timeout_ms; /* 0: 10,000 */
-    int32_t write_timeout_ms;     /* how long a write waits for room; 0: 10,000 */
-    int32_t close_timeout_ms;     /* how long _close goes on sending what is queued; 0: 1,000 */
-    int32_t spin_us;              /* microseconds, at most 1,000,000, that a read looks again and
-                                     again before it sleeps, which spares both sides a sleep where
-                                     answers come sooner; where they mostly do not, it is seldom
-                                     tried. 0: 20, or none where this process has one processor;
-                                     GOIPC_NO_WAIT: none */
-    const char *directory;        /* of the socket; NULL: "/tmp", as golang-ipc. Not on Windows */
-    bool abstract;                /* Linux: an abstract socket "goipc/NAME", no file at all */
-    goipc_peers peers;            /* whom to talk to */
-    const uint32_t *peer_users;   /* LIST: user ids, copied (not on Windows) */
-    size_t peer_user_count;       /* how many */
-    const goipc_crypto *crypto;   /* NULL: goipc_crypto_default() */
+    int32_t write_timeout_ms;     /* longest wait of a write; 0: 10,000 */
+    int32_t close_timeout_ms;     /* longest time that _close sends queued messages; 0: 1,000 */
+    int32_t spin_us;              /* microseconds (at most 1,000,000) that a read polls before it
+                                     blocks, which saves a sleep on both sides. After polls that
+                                     found nothing, the next waits skip polling. 0: 20, or none if
+                                     this process has one processor; GOIPC_NO_WAIT: none */
+    const char *directory; /* of the socket; NULL: "/tmp", like golang-ipc. Unused on Windows */
+    bool abstract;         /* Linux: an abstract socket "goipc/NAME" instead of a file */
+    goipc_peers peers;     /* which peers are accepted */
+    const uint32_t *peer_users;       /* LIST: user ids, copied. Unused on Windows */
+    size_t peer_user_count;           /* number of peer_users */
+    const goipc_crypto *crypto;       /* NULL: goipc_crypto_default() */
     const goipc_allocator *allocator; /* NULL: malloc and free */
     goipc_log log;                    /* NULL: none */
     void *log_context;                /* first argument of log */
-    goipc_failure *failure;           /* NULL, or written when _start fails */
+    goipc_failure *failure;           /* written when _start fails; may be NULL */
     uintptr_t reserved[16];           /* 0 */
 } goipc_options;
 
-/* What a server's write does when the queue of a client (queue_size_max) has no room. */
+/* What a write of a server does if the queue of a client (queue_size_max) is full. */
 typedef enum goipc_full_policy {
-    GOIPC_FULL_DEFAULT =
-        0, /* WAIT with clients_max 1 or a write_timeout_ms of its own, else REPORT */
-    GOIPC_FULL_REPORT = 1,     /* returns QUEUE_FULL at once; the client misses this message */
-    GOIPC_FULL_DISCONNECT = 2, /* the same, and disconnects the client with QUEUE_FULL */
-    GOIPC_FULL_WAIT =
-        3, /* waits for write_timeout_ms: a client that does not read delays the rest */
+    GOIPC_FULL_DEFAULT = 0, /* WAIT if clients_max is 1 or write_timeout_ms is set, else REPORT */
+    GOIPC_FULL_REPORT = 1,  /* returns QUEUE_FULL at once; the client misses this message */
+    GOIPC_FULL_DISCONNECT = 2, /* as REPORT, and disconnects the client with QUEUE_FULL */
+    GOIPC_FULL_WAIT = 3,       /* waits at most write_timeout_ms; a slow client delays the others */
 } goipc_full_policy;
 
-/* What a server is told. */
+/* Configuration of a server. */
 typedef struct goipc_server_config {
-    goipc_options options;   /* what both kinds of endpoint are told */
-    uint32_t clients_max;    /* served at once; 0: 1, as golang-ipc. More are closed at once */
+    goipc_options options;   /* options of servers and clients */
+    uint32_t clients_max;    /* most clients at a time; 0: 1. Further ones are closed at once */
     bool unmask_permissions; /* every user may connect (0777): golang-ipc's UnmaskPermissions */
     uint32_t socket_mode;    /* permission bits; 0: 0600, or 0777 with unmask_permissions */
-    goipc_full_policy full_policy; /* when the queue of a client is full */
-    bool rebind_name; /* binds again, a second later, when its name was removed: not while another
-                         server or file stands there */
+    goipc_full_policy full_policy; /* what a write does if the queue of a client is full */
+    bool rebind_name; /* binds again, a second later, if its name was removed and is not taken */
     uintptr_t reserved[8]; /* 0 */
 } goipc_server_config;
 
-/* What a client is told. */
+/* Configuration of a client. */
 typedef struct goipc_client_config {
-    goipc_options options; /* what both kinds of endpoint are told */
-    int32_t timeout_ms;    /* total time for connecting, and for each reconnecting; 0: no limit */
-    int32_t
-        retry_interval_ms; /* longest pause between two attempts; 0: 1,000. The first retry comes
-                                  within 2 ms, then pauses double, with jitter, up to this */
-    bool reconnect_off;    /* end with DISCONNECTED when the connection is lost */
-    uintptr_t reserved[8]; /* 0 */
+    goipc_options options;     /* options of servers and clients */
+    int32_t timeout_ms;        /* total time of connecting, and of each reconnecting; 0: no limit */
+    int32_t retry_interval_ms; /* longest pause between two attempts; 0: 1,000. The first retry
+                                  comes within 2 ms; then pauses double, with jitter */
+    bool reconnect_off;        /* a lost connection ends the client with DISCONNECTED */
+    uintptr_t reserved[8];     /* 0 */
 } goipc_client_config;
 
 /* --- server --- */
 
 /* Binds NAME (1 to 97 bytes on Linux with the default directory; no '/', no NUL) and listens. A
- * stale socket of our own is replaced; anything else in the way is left alone and named in
- * failure.text. goipc_server_close ends what it makes.
+ * stale socket of this user is replaced. Anything else at the path is left alone and named in
+ * failure.text. goipc_server_close frees the server.
  * Errors: ARGUMENT (of the configuration), NAME, MEMORY, ADDRESS_IN_USE, PATH_BLOCKED, PERMISSION,
  * NOT_FOUND (no such directory), RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE (`crypto` is NULL and there
  * is no default). */
@@ -698,54 +707,57 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_start(const char *name,
                                                         const goipc_server_config *config,
                                                         goipc_server **server);
 
-/* The next message or status change of any client, in the order each client sent it; clients take
- * turns, and go before handshakes: however many peers connect, a message waits for one step of one
- * handshake, one or two milliseconds. A client that fails or leaves costs one status message and
- * nothing else. A status of client 0 is about the server: ERROR with error NAME_LOST, once, when its
- * name was removed or replaced (checked every second), and LISTENING when it is bound again. A read
- * that repeats a permanent error pauses up to 100 ms, so that a loop that ignores errors does not
+/* The next message or status change of any client. Messages of one client arrive in the order in
+ * which it sent them. Clients are served round-robin and before handshakes: a message waits for at
+ * most one handshake step (1 to 2 ms), however many peers connect. A client that fails or
+ * disconnects is reported by one status message and does not affect the others. A status of client
+ * 0 is about the server: ERROR with error NAME_LOST, once, when its name was removed or replaced
+ * (checked every second), and LISTENING when it is bound again. A read that returns the same
+ * permanent error again first pauses up to 100 ms, so that a loop that ignores errors does not
  * spin.
  * Errors: ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK (timeout 0), TIMEOUT, INTERRUPTED,
  * CLOSED, STATE (another thread is reading), FORKED, RESOURCES, SYSTEM. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read(goipc_server *server, int32_t timeout_ms,
                                                        goipc_message *message);
-/* The same for up to `capacity` (at least 1) messages at once, without waiting for more than the
- * first. All their data is borrowed until the next read.
+/* Reads up to `capacity` (at least 1) messages at once. Waits for the first one only. The data of
+ * all is borrowed until the next read.
  * Errors: those of goipc_server_read, ARGUMENT (timeout_ms below GOIPC_FOREVER, or capacity 0). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_read_batch(goipc_server *server,
                                                              int32_t timeout_ms,
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* What a write of a server or a client returns, and what that means for the message:
+/* Results of a write of a server or a client:
  *
- *   OK                       taken: sent, or queued. Later calls and _close send what is queued.
- *                            To know that the system has it all, call _flush before the process
- *                            ends: what is queued then is lost.
- *   QUEUE_FULL, WOULD_BLOCK, not taken, no part of it was sent; the connection goes on.
- *   TIMEOUT, INTERRUPTED, any other LOCAL error
- *   PEER and SYSTEM errors   not taken; the connection has ended, and messages that were still
- *                            queued are lost with it. The DISCONNECTED status reports it.
+ *     result                    the message             the connection
+ *     OK                        accepted: sent or       not affected
+ *                               queued
+ *     LOCAL errors: TIMEOUT,    not accepted, nothing   not affected; QUEUE_FULL closes it with
+ *     QUEUE_FULL, WOULD_BLOCK,  of it was sent          GOIPC_FULL_DISCONNECT
+ *     INTERRUPTED and others
+ *     PEER and SYSTEM errors    not accepted            ended; messages still queued are lost. The
+ *                                                       DISCONNECTED status reports it.
  *
- * Nothing is sent twice. */
+ * Later calls and _close send queued messages. If the process ends before, they are lost: call
+ * _flush to wait until the system has all of them. Nothing is sent twice. */
 
-/* Writes one message to a client, or to all with GOIPC_CLIENT_ALL. If the queue of a client has no
- * room, full_policy decides. With GOIPC_CLIENT_ALL every client that can take the message gets it;
- * the first error of the others is returned; OK if no client is connected.
+/* Writes one message to a client, or to all with GOIPC_CLIENT_ALL. If the queue of a client is
+ * full, full_policy decides. With GOIPC_CLIENT_ALL the message goes to every client that can accept
+ * it. The result is the first error of the other clients, or OK if no client is connected.
  * Errors: TYPE_RESERVED, MESSAGE_SIZE, NOT_CONNECTED, QUEUE_FULL, TIMEOUT, WOULD_BLOCK
  * (write_timeout_ms is GOIPC_NO_WAIT), INTERRUPTED, CLOSED, MESSAGE_LIMIT, FORKED, MEMORY, CRYPTO,
  * SYSTEM, the PEER error that ended the connection. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write(goipc_server *server, goipc_client_id to,
                                                         uint32_t type, const void *data,
                                                         size_t data_size);
-/* Many messages in as few system calls as possible, in order. `taken` says how many were handed
- * over, also on failure.
+/* Writes many messages in order, in as few system calls as possible. `taken` is the number that was
+ * accepted, also on failure.
  * Errors: those of goipc_server_write. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_batch(goipc_server *server,
                                                               goipc_client_id to,
                                                               const goipc_outgoing *messages,
                                                               size_t count, size_t *taken);
-/* As goipc_server_write_batch, but waits up to timeout_ms for room, whatever the policy.
+/* As goipc_server_write_batch, but waits up to timeout_ms if a queue is full, with every policy.
  * Errors: those of goipc_server_write, ARGUMENT (timeout_ms below GOIPC_FOREVER), WOULD_BLOCK
  * (timeout 0). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *server,
@@ -753,42 +765,42 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_within(goipc_server *ser
                                                                const goipc_outgoing *messages,
                                                                size_t count, int32_t timeout_ms,
                                                                size_t *taken);
-/* Writes one message to all clients and says which of them did not get it: their ids go to
- * `missed`, at most `capacity` of them, their number to `missed_count`, also on failure.
- * Returns the first error of the clients that missed it. Errors: those of goipc_server_write. */
+/* Writes one message to all clients and reports those that did not get it: at most `capacity` of
+ * their ids in `missed`, their number in `missed_count`, also on failure. Returns the first error
+ * of these clients. Errors: those of goipc_server_write. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_write_each(goipc_server *server, uint32_t type,
                                                              const void *data, size_t data_size,
                                                              goipc_client_id *missed,
                                                              size_t capacity, size_t *missed_count);
 /* Bytes queued for a client that the system has not taken; 0 if there is no such client. */
 GOIPC_API size_t goipc_server_queued(goipc_server *server, goipc_client_id client);
-/* Keeps a pointer of the application for a client. It comes back in `user` of every later message
- * of this client, the last one being its DISCONNECTED status. The library never follows it.
+/* Stores a pointer of the application for a client. Every later message of this client has it in
+ * `user`, up to its DISCONNECTED status. The library never dereferences it.
  * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_set_user(goipc_server *server,
                                                            goipc_client_id client, void *user);
-/* From cork to flush writes only gather, up to queue_size_max. */
+/* Until the next flush, writes only queue their messages, up to queue_size_max. */
 GOIPC_API void goipc_server_cork(goipc_server *server);
-/* Ends the cork, sends all that is queued for any client, and waits up to timeout_ms for it. What
- * is not out by then stays queued.
+/* Ends the cork, sends what is queued for every client, and waits up to timeout_ms until the system
+ * has it. What the system does not have by then stays queued.
  * Errors: ARGUMENT (timeout_ms below GOIPC_FOREVER), TIMEOUT, WOULD_BLOCK (timeout 0), INTERRUPTED,
  * CLOSED, FORKED, MEMORY, CRYPTO, SYSTEM. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_flush(goipc_server *server, int32_t timeout_ms);
 
-/* Ends one client's connection after sending what is queued for it, within close_timeout_ms, while
- * reads go on. Its DISCONNECTED status comes from a read, with error CLOSED.
+/* Closes the connection of one client after sending what is queued for it, for at most
+ * close_timeout_ms. Later reads do this work and return its DISCONNECTED status with error CLOSED.
  * Errors: NOT_CONNECTED (no such client), CLOSED, FORKED. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_disconnect(goipc_server *server,
                                                              goipc_client_id client);
 
-/* Who a peer is, by the kernel's word; -1 where the system does not tell. */
+/* The peer of a connection as the kernel reports it; -1 if the system does not report it. */
 typedef struct goipc_credentials {
     int64_t user;          /* effective user id when it connected */
-    int64_t group;         /* effective group id, likewise */
-    int64_t process;       /* process id, which may be another's by now */
+    int64_t group;         /* effective group id when it connected */
+    int64_t process;       /* process id; the system may have reused it since */
     uintptr_t reserved[4]; /* 0 */
 } goipc_credentials;
-/* Who a client is, to `credentials`. Errors: NOT_CONNECTED (no such client). */
+/* Writes the credentials of a client to `credentials`. Errors: NOT_CONNECTED (no such client). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_credentials(goipc_server *server,
                                                               goipc_client_id client,
                                                               goipc_credentials *credentials);
@@ -799,74 +811,84 @@ GOIPC_API goipc_status goipc_server_status(goipc_server *server);
 GOIPC_API size_t goipc_server_client_count(goipc_server *server);
 /* Totals since start. */
 GOIPC_API void goipc_server_counters(goipc_server *server, goipc_counters *counters);
-/* The last error that a call on this server returned or a client met, in words; OK and an empty
- * text if there was none. */
+/* The last error that a call on this server returned or that ended a client, with its text. OK and
+ * an empty text if there was none. */
 GOIPC_API void goipc_server_failure(goipc_server *server, goipc_failure *failure);
-/* errno (GetLastError() on Windows) of the last failure: goipc_server_failure in short. */
+/* errno (GetLastError() on Windows) of the last failure, as in goipc_server_failure. */
 GOIPC_API int goipc_server_system_error(goipc_server *server);
 
 /* For event loops: a descriptor that polls readable when goipc_server_read would make progress; -1
- * on Windows and where there is none. The server's own: never read from it or close it. Read with
- * timeout 0 until WOULD_BLOCK before waiting for it. */
+ * if there is none, as on Windows. It belongs to the server: do not read from it or close it. Call
+ * goipc_server_read with timeout 0 until it returns WOULD_BLOCK, then wait for the descriptor. */
 GOIPC_API intptr_t goipc_server_poll_fd(goipc_server *server);
-/* How many milliseconds to wait for that descriptor at most; GOIPC_FOREVER: no timer runs, 0: there
- * is work left, since a read with timeout 0 does one step of one handshake at most. For the thread
- * that reads. */
+/* Longest time in milliseconds to wait for that descriptor. GOIPC_FOREVER: no timer is running. 0:
+ * call goipc_server_read again now, since a read with timeout 0 does at most one handshake step.
+ * Call this in the reading thread only. */
 GOIPC_API int32_t goipc_server_poll_timeout_ms(goipc_server *server);
 
-/* Ends all work with this server, from any thread or a signal handler: calls that wait, and every
- * later call that reads, writes, flushes or disconnects, return CLOSED. What is queued is sent by
- * goipc_server_close, which follows once the threads that use the server have ended. NULL and a
- * server that was closed are ignored. */
+/* Ends the use of this server, from any thread or a signal handler: waiting calls, and every later
+ * call that reads, writes, flushes or disconnects, return CLOSED. Queued messages are sent by
+ * goipc_server_close, which the program calls after joining the threads that use the server. NULL
+ * and a closed server are ignored. */
 GOIPC_API void goipc_server_stop(goipc_server *server);
-/* Makes every call that waits on this endpoint, and every read, return INTERRUPTED, now and from
- * now on, until resume. Async-signal-safe; a server that was closed is ignored. */
+/* Until resume, every waiting call on this endpoint and every read return INTERRUPTED.
+ * Async-signal-safe. A closed server is ignored. */
 GOIPC_API void goipc_server_interrupt(goipc_server *server);
 /* Ends the interrupt. */
 GOIPC_API void goipc_server_resume(goipc_server *server);
 
-/* Stops listening, sends what is queued for at most close_timeout_ms, drains and closes every
- * connection, unlinks the socket if it is still ours, frees; NULL is allowed. */
+/* Stops listening, sends queued messages for at most close_timeout_ms, drains and closes every
+ * connection, unlinks the socket if it is still this server's, and frees the server. NULL is
+ * allowed. */
 GOIPC_API void goipc_server_close(goipc_server *server);
 
 /* --- client --- */
 
-/* Makes a client for NAME. It dials inside the first read or write (a server that is not there yet
- * is tried again until timeout_ms). goipc_client_close ends what it makes.
+/* Permanent errors of a client. After one of these, every later read and write returns it again.
+ *
+ *     error                                  cause
+ *     VERSION, ENCRYPTION, REPLY             client and server do not match
+ *     PUBLIC_KEY, DECRYPT, REFLECTED         the server, or an attacker, broke the protocol
+ *     CREDENTIALS                            the server runs as a user that is not allowed
+ *     TIMEOUT, after the TIMEOUT status      timeout_ms of the configuration has passed
+ *     DISCONNECTED, with reconnect_off       the connection was lost
+ *
+ * Call goipc_client_close, and start a new client to try again. */
+
+/* Makes a client for NAME. The first read or write dials; if no server listens yet, the client
+ * tries again until timeout_ms has passed. goipc_client_close frees the client.
  * Errors: ARGUMENT (of the configuration), NAME, MEMORY, RESOURCES, SYSTEM, CRYPTO_UNAVAILABLE
  * (`crypto` is NULL and there is no default). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_start(const char *name,
                                                         const goipc_client_config *config,
                                                         goipc_client **client);
 
-/* The next message or status change (CONNECTING, CONNECTED, DISCONNECTED with the reason,
- * RECONNECTING, TIMEOUT). A lost connection is dialled again unless reconnect_off. What ends the
- * client for good comes back from every later call.
- * Errors: those of goipc_server_read, TIMEOUT (timeout_ms of this call is over, or for good that of
- * the configuration, after the status message), VERSION (for good), ENCRYPTION (for good), REPLY
- * (for good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for
- * good), DISCONNECTED (for good, with reconnect_off). */
+/* The next message or status change (CONNECTING, CONNECTED, DISCONNECTED with the cause,
+ * RECONNECTING, TIMEOUT). A lost connection is dialled again unless reconnect_off.
+ * Errors: those of goipc_server_read, TIMEOUT (timeout_ms of this call has passed; or permanently,
+ * after the status message, that of the configuration), VERSION (permanent), ENCRYPTION
+ * (permanent), REPLY (permanent), PUBLIC_KEY (permanent), DECRYPT (permanent), REFLECTED
+ * (permanent), CREDENTIALS (permanent), DISCONNECTED (permanent, with reconnect_off). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read(goipc_client *client, int32_t timeout_ms,
                                                        goipc_message *message);
-/* The same for up to `capacity` (at least 1) messages at once, without waiting for more than the
- * first. All their data is borrowed until the next read.
+/* Reads up to `capacity` (at least 1) messages at once. Waits for the first one only. The data of
+ * all is borrowed until the next read.
  * Errors: those of goipc_client_read, ARGUMENT (timeout_ms below GOIPC_FOREVER, or capacity 0). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_read_batch(goipc_client *client,
                                                              int32_t timeout_ms,
                                                              goipc_message *messages,
                                                              size_t capacity, size_t *count);
 
-/* Writes one message, after connecting if necessary. Waits at most write_timeout_ms in all: for the
- * connection, for room in the queue, and until the system has the message. What the system does not
- * have by then is queued, and the write returns OK: see the table at goipc_server_write.
- * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is
- * GOIPC_NO_WAIT and there is no connection), VERSION (for good), ENCRYPTION (for good), REPLY (for
- * good), PUBLIC_KEY (for good), DECRYPT (for good), REFLECTED (for good), CREDENTIALS (for
- * good). */
+/* Writes one message. Connects first if necessary, then queues the message and tries to send it,
+ * for at most write_timeout_ms in all. If the system has not taken all of it by then, the write
+ * still returns OK, and later calls send the rest: see the table above goipc_server_write.
+ * Errors: those of goipc_server_write, NOT_CONNECTED (write_timeout_ms is GOIPC_NO_WAIT and there
+ * is no connection), VERSION (permanent), ENCRYPTION (permanent), REPLY (permanent), PUBLIC_KEY
+ * (permanent), DECRYPT (permanent), REFLECTED (permanent), CREDENTIALS (permanent). */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write(goipc_client *client, uint32_t type,
                                                         const void *data, size_t data_size);
-/* Many messages in as few system calls as possible, in order. `taken` says how many were handed
- * over, also on failure.
+/* Writes many messages in order, in as few system calls as possible. `taken` is the number that was
+ * accepted, also on failure.
  * Errors: those of goipc_client_write. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_batch(goipc_client *client,
                                                               const goipc_outgoing *messages,
@@ -880,30 +902,30 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_write_within(goipc_client *cli
                                                                size_t *taken);
 /* Bytes queued that the system has not taken; 0 while not CONNECTED. */
 GOIPC_API size_t goipc_client_queued(goipc_client *client);
-/* From cork to flush writes only gather, up to queue_size_max. */
+/* Until the next flush, writes only queue their messages, up to queue_size_max. */
 GOIPC_API void goipc_client_cork(goipc_client *client);
 /* Ends the cork, sends all that is queued, and waits up to timeout_ms for it.
  * Errors: those of goipc_server_flush. */
 GOIPC_API GOIPC_MUST_USE goipc_error goipc_client_flush(goipc_client *client, int32_t timeout_ms);
 
-/* The last status that was told, or that is about to be told by a read. */
+/* The current status; the next read may still have to report it. */
 GOIPC_API goipc_status goipc_client_status(goipc_client *client);
-/* The most bytes of data that one message to this server holds; 0 while not CONNECTED. */
+/* Most bytes of data of one message to this server; 0 while not CONNECTED. */
 GOIPC_API uint32_t goipc_client_send_size_max(goipc_client *client);
 /* Whether frames are sealed; false while not CONNECTED. */
 GOIPC_API bool goipc_client_is_encrypted(goipc_client *client);
 /* Totals since start, over all connections. */
 GOIPC_API void goipc_client_counters(goipc_client *client, goipc_counters *counters);
-/* The last error that a call on this client returned or a connection met, in words; OK and an empty
- * text if there was none. */
+/* The last error that a call on this client returned or that ended a connection, with its text. OK
+ * and an empty text if there was none. */
 GOIPC_API void goipc_client_failure(goipc_client *client, goipc_failure *failure);
-/* errno (GetLastError() on Windows) of the last failure: goipc_client_failure in short. */
+/* errno (GetLastError() on Windows) of the last failure, as in goipc_client_failure. */
 GOIPC_API int goipc_client_system_error(goipc_client *client);
 /* For event loops, as goipc_server_poll_fd: polls readable when goipc_client_read would make
  * progress. */
 GOIPC_API intptr_t goipc_client_poll_fd(goipc_client *client);
-/* How many milliseconds to wait for that descriptor at most; GOIPC_FOREVER: no timer runs, 0: there
- * is something to read. */
+/* Longest time in milliseconds to wait for that descriptor. GOIPC_FOREVER: no timer is running. 0:
+ * call goipc_client_read now, since a status change is pending or a timer is due. */
 GOIPC_API int32_t goipc_client_poll_timeout_ms(goipc_client *client);
 /* As goipc_server_stop. */
 GOIPC_API void goipc_client_stop(goipc_client *client);
@@ -911,7 +933,8 @@ GOIPC_API void goipc_client_stop(goipc_client *client);
 GOIPC_API void goipc_client_interrupt(goipc_client *client);
 /* Ends the interrupt. */
 GOIPC_API void goipc_client_resume(goipc_client *client);
-/* Sends what is queued for at most close_timeout_ms, drains, closes, frees; NULL is allowed. */
+/* Sends queued messages for at most close_timeout_ms, drains and closes the connection, and frees
+ * the client. NULL is allowed. */
 GOIPC_API void goipc_client_close(goipc_client *client);
 
 #ifdef __cplusplus
