@@ -17,13 +17,13 @@ def states(t: Context) -> list[str]:
 
 @case(
     "api.connected-first",
-    "The application hears of a connection before it gets its first message",
+    "A connection is reported before its first message",
     adapter_level=1,
     params={"enc": ENC},
     reqs="HS-040",
     expect="conforms",
     liveness=False,
-    why="An application that answers a message of a connection it does not know of loses the answer.",
+    why="An application cannot answer a message of a connection that it does not know yet.",
     hint="Report the state, then deliver.",
 )
 def connected_first(t: Context) -> None:
@@ -53,7 +53,7 @@ def connected_first(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="An echo proves what went through, this proves what arrived.",
+    why="An echo shows what was sent back; this case checks what the application received.",
     hint="Type and data, unchanged.",
 )
 def message(t: Context) -> None:
@@ -65,14 +65,14 @@ def message(t: Context) -> None:
 
 @case(
     "api.send",
-    "What the application sends arrives as it was given",
+    "A message of the application arrives unchanged",
     adapter_level=1,
     params={"enc": ENC, "type": (1, 0x7FFFFFFF), "size": (0, 1, 5000)},
     reqs="FR-002 FR-012 SE-001 SE-004",
     expect="conforms",
     positive=True,
     liveness=False,
-    why="The direction that an echo server never starts.",
+    why="An echo server never sends first; an application may.",
     hint="Type, data, one frame.",
 )
 def send(t: Context) -> None:
@@ -87,7 +87,7 @@ def send(t: Context) -> None:
 
 @case(
     "api.send.order",
-    "What the application sends one after the other arrives in that order",
+    "Messages of the application arrive in sequence",
     adapter_level=1,
     params={"enc": ENC},
     reqs="FR-012",
@@ -133,7 +133,7 @@ def send_closed(t: Context) -> None:
     params={"enc": ENC},
     reqs="ER-005 CL-006",
     expect="conforms",
-    why="As without a connection: the application must learn of it.",
+    why="A message that is silently dropped is worse than an error.",
     hint="Answer with the class closed once the end has been seen.",
 )
 def send_after_end(t: Context) -> None:
@@ -152,12 +152,12 @@ def send_after_end(t: Context) -> None:
 
 @case(
     "api.end-told",
-    "The application is told once that a connection has ended",
+    "The end of a connection is reported exactly once",
     adapter_level=1,
     params={"enc": ENC},
     reqs="CL-001 ER-001",
     expect="conforms",
-    why="Otherwise it waits for ever, or mourns twice.",
+    why="Without a report the application waits forever; with two it cleans up twice.",
     hint="One event per connection.",
 )
 def end_told(t: Context) -> None:
@@ -183,7 +183,7 @@ FAILURES = {
 
 @case(
     "api.failure-told",
-    "The application is told of a failed connection exactly once, with the right class",
+    "A failed connection is reported exactly once, with the right class",
     adapter_level=1,
     params={"enc": ENC, "kind": tuple(FAILURES)},
     when=lambda role, enc, kind: enc in FAILURES[kind],
@@ -191,7 +191,7 @@ FAILURES = {
     reqs="ER-001 ER-002 ER-004",
     expect="closed",
     also="closed+wrong-class",
-    why="An application can react only to what it hears; an error that repeats has starved whole programs.",
+    why="An application can react only to reported errors; an error reported in a loop uses up the processor.",
     hint="One error event per failed connection, with the class that the requirement names.",
 )
 def failure_told(t: Context) -> None:
@@ -230,7 +230,7 @@ def failure_told(t: Context) -> None:
 
 @case(
     "api.connect-told",
-    "A connect that fails says why",
+    "A failed connect reports the class of its error",
     roles=("client",),
     adapter_level=1,
     level="should",
@@ -238,7 +238,7 @@ def failure_told(t: Context) -> None:
     reqs="ER-001 ER-002",
     expect="conforms",
     also="wrong-class",
-    why="The class is the first thing anyone asks for.",
+    why="The application decides by the class what to do next.",
     hint="The classes are in the specification's table of errors.",
 )
 def connect_told(t: Context) -> None:
@@ -270,8 +270,8 @@ def connect_told(t: Context) -> None:
     params={"enc": ENC},
     reqs="CL-003 CL-007 CN-009",
     expect="closed",
-    why="Users of golang-ipc know no way to stop but kill -9.",
-    hint="Close ends the connection and every call that waits on it.",
+    why="Without it users can stop the program only with kill -9.",
+    hint="Close ends the connection and every call that waits for it.",
 )
 def by_application(t: Context) -> None:
     peer = t.open()
@@ -282,15 +282,15 @@ def by_application(t: Context) -> None:
 
 @case(
     "close.sends-whole",
-    "A frame that has begun is sent whole before closing",
+    "A frame that was started is sent completely before the connection closes",
     adapter_level=1,
     params={"enc": ENC},
     config=lambda **_: {"maximum": 2000000},
     reqs="CL-003 FR-012",
     expect="closed",
     tags=("slow",),
-    why="Half a frame at the end of a stream is a failure for the other side.",
-    hint="Write out what is queued, within a bounded time, before closing.",
+    why="The peer must treat half a frame at the end of the stream as a failure.",
+    hint="Send the queue before closing, within a bounded time.",
 )
 def sends_whole(t: Context) -> None:
     peer = t.open()
@@ -352,8 +352,8 @@ def send_until_end(t: Context, peer: Peer) -> None:
     reqs="CL-004 CL-003",
     expect="conforms",
     tags=("slow",),
-    why="A reset takes messages along that are still on their way, and golang-ipc's server dies of some.",
-    hint="Before the socket is closed read, and drop, what is there.",
+    why="A reset discards messages that are still in transit, and it can crash golang-ipc's server.",
+    hint="Read and drop the remaining input before you close the socket.",
 )
 def no_reset(t: Context) -> None:
     data = t.payload(1 << 20)
@@ -383,7 +383,7 @@ def no_reset(t: Context) -> None:
 
 @case(
     "close.drains",
-    "After its own end a peer takes what still comes, for a second",
+    "After ending its direction a peer reads the remaining input, for a second",
     adapter_level=1,
     level="should",
     params={"enc": ENC},
@@ -391,7 +391,7 @@ def no_reset(t: Context) -> None:
     expect="conforms",
     also="closed",
     positive=True,
-    why="Who is still writing learns in order that the other side has gone, from its end and not from a failed write.",
+    why="A peer that is still writing should see an orderly end of the stream, not a write error.",
     hint="Shut down the sending direction only, read and drop until the end or for a second, then close.",
 )
 def drains(t: Context) -> None:
@@ -409,7 +409,7 @@ def drains(t: Context) -> None:
             stuck += patience > DRAIN / 2
         except Closed:
             if time.monotonic() < started + DRAIN * 0.9:
-                t.see("closed", "the connection was closed at once: bytes sent after its end found nobody")
+                t.see("closed", "the connection was closed at once: bytes sent after its end were lost")
                 return
         if stuck == 3:
             t.see("wedged", "what was sent after its end was not read")
@@ -426,8 +426,8 @@ def drains(t: Context) -> None:
     reqs="CL-004",
     expect="closed",
     tags=("dos", "slow"),
-    why="Otherwise whoever is asked to leave decides when.",
-    hint="One second from the end of the own direction, whatever comes meanwhile.",
+    why="Otherwise the peer decides when the connection ends.",
+    hint="Close one second after the end of your own direction, even if input still arrives.",
 )
 def drains_bounded(t: Context) -> None:
     peer, started = close_gently(t)
@@ -454,8 +454,8 @@ def drains_bounded(t: Context) -> None:
     when=lambda role, enc, step: enc == "on" or step != "key",
     reqs="CL-007 CN-009",
     expect="conforms",
-    why="A program that cannot be stopped gets killed.",
-    hint="Closing wakes every call that waits.",
+    why="Users kill a program that cannot be stopped.",
+    hint="Close wakes every waiting call.",
 )
 def stop(t: Context) -> None:
     if t.p.step != "listening":
@@ -477,8 +477,8 @@ def stop(t: Context) -> None:
     liveness=False,
     reqs="CL-007 CN-009",
     expect="conforms",
-    why="A program that cannot be stopped gets killed.",
-    hint="Closing wakes every call that waits.",
+    why="Users kill a program that cannot be stopped.",
+    hint="Close wakes every waiting call.",
 )
 def stop_client(t: Context) -> None:
     peer = t.begin()

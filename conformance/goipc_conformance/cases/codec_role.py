@@ -58,7 +58,7 @@ def declare(id: str, title: str, **options: Any) -> Callable[[Body], Body]:
     expect="conforms",
     positive=True,
     group=1,
-    why="The first thing a port can prove, with no socket in sight.",
+    why="A port can test this first, without sockets.",
     hint="Length, then type, then data; big-endian.",
 )
 def codec_decode(t: Context) -> None:
@@ -76,7 +76,7 @@ def codec_decode(t: Context) -> None:
     reqs="FR-003 FR-009 FR-013",
     expect="conforms",
     positive=True,
-    why="Reads join frames.",
+    why="One read may return several frames.",
     hint="Loop until the bytes run out.",
 )
 def codec_several(t: Context) -> None:
@@ -92,8 +92,8 @@ def codec_several(t: Context) -> None:
     reqs="FR-003 FR-011",
     expect="conforms",
     positive=True,
-    why="The rest may still come.",
-    hint="Ask for more; say how many bytes wait.",
+    why="The rest may still arrive.",
+    hint="Report that more input is needed, and the number of unused bytes.",
 )
 def codec_unfinished(t: Context) -> None:
     whole = wire_frame(t, 7, b"unfinished")
@@ -115,7 +115,7 @@ def codec_unfinished(t: Context) -> None:
     expect="conforms",
     also="wrong-class",
     tags=("dos",),
-    why="Slicing what is not there crashes.",
+    why="Slicing beyond the end of the input crashes.",
     hint="At least 4 bytes, 32 when sealed.",
 )
 def codec_runt(t: Context) -> None:
@@ -130,8 +130,8 @@ def codec_runt(t: Context) -> None:
     expect="conforms",
     also="wrong-class",
     tags=("dos",),
-    why="No body needs to be awaited.",
-    hint="Judge the length when its four bytes are there.",
+    why="A bad length can be rejected without its body.",
+    hint="Check the length when its four bytes have arrived.",
 )
 def codec_too_large(t: Context) -> None:
     over = 1000 + (32 if t.encrypted else 4) + 1
@@ -176,8 +176,8 @@ def codec_control(t: Context) -> None:
     expect="conforms",
     also="wrong-class",
     tags=("security",),
-    why="This is what the tag is for.",
-    hint="Verify all of it before releasing any of it.",
+    why="The tag protects the complete frame.",
+    hint="Verify the complete tag before you release any plaintext.",
 )
 def codec_tampered(t: Context) -> None:
     stream = bytearray(wire_frame(t, 7, b"tampered"))
@@ -195,8 +195,8 @@ def codec_tampered(t: Context) -> None:
     reqs="FR-013 SE-010",
     expect="conforms",
     also="wrong-class",
-    why="What came whole was received.",
-    hint="Deliver in order, then fail.",
+    why="Messages that arrived completely must be delivered.",
+    hint="Deliver in sequence, then fail.",
 )
 def codec_before_failure(t: Context) -> None:
     bad = bytearray(wire_frame(t, 8, b"bad", 2))
@@ -214,7 +214,7 @@ def codec_before_failure(t: Context) -> None:
     expect="conforms",
     positive=True,
     group=1,
-    why="The other half of the codec.",
+    why="Peers decode exactly this layout.",
     hint="Length, type, data; nonce in front and tag behind when sealed.",
 )
 def codec_encode(t: Context) -> None:
@@ -239,7 +239,7 @@ def codec_encode(t: Context) -> None:
     reqs="SE-001",
     expect="conforms",
     positive=True,
-    why="With fixed randomness the bytes are fixed, too.",
+    why="With a fixed key and nonce the bytes are fixed, too.",
     hint="Nonce, ciphertext, tag; no additional data.",
 )
 def codec_encode_nonce(t: Context) -> None:
@@ -260,7 +260,7 @@ def codec_encode_nonce(t: Context) -> None:
     reqs="MT-001 MT-002",
     expect="conforms",
     also="wrong-class",
-    why="It would vanish at the other side.",
+    why="The receiver would discard it.",
     hint="Class reserved-type.",
 )
 def codec_reserved(t: Context) -> None:
@@ -446,8 +446,8 @@ def judge_sealing(t: Context, group: dict[str, Any], test: dict[str, Any]) -> st
     expect="conforms",
     positive=True,
     tags=("interop", "slow"),
-    why="Rare values that no chance run meets.",
-    hint="The vector's comment says what it is about.",
+    why="Random tests practically never produce these values.",
+    hint="The vector's comment describes what it tests.",
 )
 def vectors_kdf(t: Context) -> None:
     expect_vectors(t, "kdf", judge_kdf)
@@ -459,8 +459,8 @@ def vectors_kdf(t: Context) -> None:
     reqs="KD-006 KD-007 KD-008 KD-010",
     expect="conforms",
     tags=("security",),
-    why="Every way in which a key can be wrong.",
-    hint="The vector's comment says what it is about.",
+    why="The vectors contain every kind of invalid key.",
+    hint="The vector's comment describes what it tests.",
 )
 def vectors_point(t: Context) -> None:
     expect_vectors(t, "point", judge_point)
@@ -472,8 +472,8 @@ def vectors_point(t: Context) -> None:
     reqs="FR-002 FR-004 FR-006 FR-011 FR-014 MT-003",
     expect="conforms",
     positive=True,
-    why="The borders of every length.",
-    hint="The vector's comment says what it is about.",
+    why="The vectors contain the smallest and largest valid and invalid lengths.",
+    hint="The vector's comment describes what it tests.",
 )
 def vectors_frame(t: Context) -> None:
     expect_vectors(t, "frame", judge_frame)
@@ -485,8 +485,8 @@ def vectors_frame(t: Context) -> None:
     reqs="SE-001 SE-010 SE-011 FR-005",
     expect="conforms",
     tags=("security",),
-    why="Every part of a frame, changed.",
-    hint="The vector's comment says what it is about.",
+    why="The vectors change every part of a frame.",
+    hint="The vector's comment describes what it tests.",
 )
 def vectors_open(t: Context) -> None:
     expect_vectors(t, "seal", judge_seal)
@@ -498,8 +498,8 @@ def vectors_open(t: Context) -> None:
     reqs="SE-001",
     expect="conforms",
     positive=True,
-    why="With key and nonce fixed the bytes are fixed, too.",
-    hint="The vector's comment says what it is about.",
+    why="With a fixed key and nonce the bytes are fixed, too.",
+    hint="The vector's comment describes what it tests.",
 )
 def vectors_seal(t: Context) -> None:
     expect_vectors(t, "seal", judge_sealing)

@@ -32,7 +32,7 @@ def answered_or_closed(t: Context, peer: ClientPeer) -> bool:
     reqs="CN-001 CN-002 CN-004",
     expect="conforms",
     tags=("dos",),
-    why="A client that is neither answered nor refused hangs until somebody kills it.",
+    why="A client that is neither served nor refused hangs until it is killed.",
     hint="Accept and close when the server is full.",
 )
 def second_peer(t: Context) -> None:
@@ -44,13 +44,13 @@ def second_peer(t: Context) -> None:
 
 @case(
     "conn.second-peer.many",
-    "Twenty further peers are served or closed, and the first goes on",
+    "Twenty further peers are served or closed, and the first stays connected",
     roles=SERVER,
     params={"enc": ENC, "count": (20,)},
     reqs="CN-001 CN-002 CN-004 CN-005 CN-009",
     expect="conforms",
     tags=("dos",),
-    why="Connections that are neither served nor closed use up the descriptors.",
+    why="Connections that are neither served nor closed exhaust the descriptors.",
     hint="Accept and close when the server is full.",
 )
 def second_peer_many(t: Context) -> None:
@@ -64,14 +64,14 @@ def second_peer_many(t: Context) -> None:
 
 @case(
     "conn.successive",
-    "One peer after the other is served",
+    "Peers are served one after the other",
     roles=SERVER,
     params={"enc": ENC, "count": (12, 110)},
     reqs="CN-003 CN-006 CN-016 CL-001",
     expect="conforms",
     positive=True,
-    why="Clients come and go.",
-    hint="Begin every connection afresh; the listener stays open.",
+    why="A server lives longer than its clients.",
+    hint="Start every connection with new state; keep the listener open.",
 )
 def successive(t: Context) -> None:
     for index in range(t.p.count):
@@ -82,14 +82,14 @@ def successive(t: Context) -> None:
 
 @case(
     "conn.quick-close",
-    "Peers that leave right after the handshake do not stop the server",
+    "Peers that disconnect right after the handshake do not stop the server",
     roles=SERVER,
     params={"enc": ENC, "count": (15,)},
     reqs="CN-003 CN-006 SC-001",
     expect="conforms",
     tags=("dos",),
-    why="golang-ipc wedges: its reader sees the end before its acceptor says connected.",
-    hint="One place decides about the state of a connection.",
+    why="golang-ipc hangs: its reader sees the end before its acceptor reports the connection.",
+    hint="Let one thread or one lock decide the state of a connection.",
 )
 def quick_close(t: Context) -> None:
     for _ in range(t.p.count):
@@ -106,7 +106,7 @@ def quick_close(t: Context) -> None:
     expect="conforms",
     tags=("dos",),
     why="Health checks and port scans do exactly this.",
-    hint="A failed handshake concerns its own connection only.",
+    hint="A failed handshake must end only its own connection.",
 )
 def strays(t: Context) -> None:
     for _ in range(t.p.count):
@@ -115,7 +115,7 @@ def strays(t: Context) -> None:
 
 @case(
     "conn.multi",
-    "Several peers at once, each gets its own",
+    "Several peers at once each get their own messages",
     roles=SERVER,
     needs=("multi-client",),
     adapter_level=1,
@@ -124,7 +124,7 @@ def strays(t: Context) -> None:
     reqs="CN-004 CN-007 FR-013",
     expect="conforms",
     positive=True,
-    why="A server for one client at a time is a server for nobody else.",
+    why="A server that mixes up its clients leaks messages to the wrong one.",
     hint="One session, one key and one buffer per connection.",
 )
 def multi(t: Context) -> None:
@@ -147,8 +147,8 @@ def multi(t: Context) -> None:
     reqs="CN-004 SC-001",
     expect="closed",
     tags=("dos",),
-    why="Otherwise every client depends on the worst.",
-    hint="A failure ends one session.",
+    why="Otherwise one faulty client affects all others.",
+    hint="A failure must end only its own connection.",
 )
 def multi_failure(t: Context) -> None:
     good, bad = t.open(), t.open()
@@ -169,8 +169,8 @@ def multi_failure(t: Context) -> None:
     reqs="CN-005",
     expect="conforms",
     tags=("dos", "slow"),
-    why="Otherwise one sleeping process stops all.",
-    hint="Never wait for one peer's buffer while others have work.",
+    why="Otherwise one suspended process blocks all others.",
+    hint="Never block on one peer's full buffer while other peers are ready.",
 )
 def multi_not_reading(t: Context) -> None:
     lazy, busy = t.open(), t.open()
@@ -189,7 +189,7 @@ def multi_not_reading(t: Context) -> None:
 
 @case(
     "conn.multi.full",
-    "When the server is full a further peer is closed, and served once there is room",
+    "A full server closes a further peer, and serves it when a slot is free",
     roles=SERVER,
     needs=("multi-client",),
     adapter_level=1,
@@ -197,8 +197,8 @@ def multi_not_reading(t: Context) -> None:
     config=lambda **_: {"clients_max": 2},
     reqs="CN-001 CN-002 CN-006",
     expect="conforms",
-    why="A place must become free when its holder goes.",
-    hint="Count open connections, and uncount them at their end.",
+    why="A slot must become free when its client disconnects.",
+    hint="Increment the count when a connection opens, decrement it when it ends.",
 )
 def multi_full(t: Context) -> None:
     first, second = t.open(), t.open()
@@ -216,14 +216,14 @@ def multi_full(t: Context) -> None:
 
 @case(
     "conn.unread-at-close",
-    "A peer that closes with unread data is a peer that closed",
+    "A peer that closes with unread data has ended the connection",
     adapter_level=1,
     params={"enc": ENC},
     reqs="CL-005 SC-001 CN-003",
     expect="conforms",
     tags=("dos",),
-    why="The system then reports a reset instead of an end; golang-ipc's server dies of it.",
-    hint="Every error on receiving is the end of the stream.",
+    why="The system then reports a reset instead of an end, which crashes golang-ipc's server.",
+    hint="Treat every receive error as the end of the stream.",
 )
 def unread_at_close(t: Context) -> None:
     peer = t.open()
@@ -241,8 +241,8 @@ def unread_at_close(t: Context) -> None:
     reqs="CL-005 FR-010 FR-011 SC-001 CN-003",
     expect="conforms",
     tags=("dos",),
-    why="The error differs from an ordinary end, the meaning does not.",
-    hint="Every error on receiving is the end of the stream at that place.",
+    why="The system reports another error than for an ordinary end, with the same meaning.",
+    hint="Treat every receive error as the end of the stream at that byte.",
 )
 def reset_in_frame(t: Context) -> None:
     peer = t.open()
@@ -255,7 +255,7 @@ def reset_in_frame(t: Context) -> None:
 
 @case(
     "conn.idle",
-    "A connection on which nothing happens stays open",
+    "An idle connection stays open",
     params={"enc": ENC},
     config=lambda **_: {"handshake_timeout_ms": 1000},
     reqs="CN-010 HS-006",
@@ -263,7 +263,7 @@ def reset_in_frame(t: Context) -> None:
     positive=True,
     liveness=False,
     tags=("slow",),
-    why="There is no keep-alive in the protocol; silence is normal.",
+    why="The protocol has no keep-alive; an idle connection is valid.",
     hint="The handshake timeout ends with the handshake.",
 )
 def idle(t: Context) -> None:
@@ -277,7 +277,7 @@ def idle(t: Context) -> None:
 
 @case(
     "conn.order-after-reconnect",
-    "Order holds on a later connection, too",
+    "Messages of a later connection arrive in sequence, too",
     roles=SERVER,
     adapter_level=1,
     params={"enc": ENC},
@@ -286,8 +286,8 @@ def idle(t: Context) -> None:
     expect="conforms",
     liveness=False,
     tags=("slow",),
-    why="Writers of earlier connections that still run compete for the next.",
-    hint="A writer ends with its connection.",
+    why="A writer thread left over from an earlier connection would send on the next.",
+    hint="End the writer with its connection.",
 )
 def order_after_reconnect(t: Context) -> None:
     for index in range(5):
@@ -317,14 +317,14 @@ def order_after_reconnect(t: Context) -> None:
 
 @case(
     "conn.no-leftovers",
-    "What was meant for one peer does not reach the next",
+    "Messages for one peer never reach the next peer",
     roles=SERVER,
     params={"enc": ENC},
     reqs="CN-007 CN-016 CN-017",
     expect="conforms",
     tags=("security",),
-    why="The next peer may be somebody else.",
-    hint="Queues belong to a connection and die with it.",
+    why="The next peer may be another program.",
+    hint="Keep one queue per connection, and free it with the connection.",
 )
 def no_leftovers(t: Context) -> None:
     first = t.open()
@@ -337,12 +337,12 @@ def no_leftovers(t: Context) -> None:
 
 @case(
     "conn.half-close",
-    "What was sent before we ended our direction is delivered, then the connection ends",
+    "Messages sent before a half-close are delivered, then the connection ends",
     params={"enc": ENC},
     reqs="CL-001 CL-002 FR-013",
     expect="closed",
-    why="A sender that has said everything may say so.",
-    hint="Deliver what is complete, then close in order.",
+    why="A peer may shut down its sending direction after its last message.",
+    hint="Deliver the complete messages, then close cleanly.",
 )
 def half_close(t: Context) -> None:
     peer = t.open()
@@ -384,8 +384,8 @@ def client_waits_for_server(t: Context) -> None:
     reqs="CN-011",
     expect="conforms",
     liveness=False,
-    why="This is how a full server refuses.",
-    hint="Treat it like a refused connection: wait a little, try again.",
+    why="A full server refuses clients in this way.",
+    hint="Treat it like a refused connection: wait briefly, then try again.",
 )
 def closed_before_hello(t: Context) -> None:
     first = t.begin(keep_listening=True)
@@ -407,8 +407,8 @@ def closed_before_hello(t: Context) -> None:
     params={"enc": ("on",), "reason": ("version", "encryption", "key", "auth")},
     reqs="CN-014 HS-024",
     expect="conforms",
-    why="Trying again cannot help, and hammers the server.",
-    hint="Errors of agreement are final; only errors of reachability are worth another attempt.",
+    why="A retry cannot succeed and only loads the server.",
+    hint="Retry only if the server cannot be reached; a refused handshake is permanent.",
 )
 def no_retry(t: Context) -> None:
     peer = t.begin(keep_listening=True, policy="required")
@@ -435,7 +435,7 @@ def no_retry(t: Context) -> None:
 
 @case(
     "conn.client.reconnect",
-    "A client that reconnects begins afresh",
+    "A client that reconnects starts with new state",
     roles=CLIENT,
     adapter_level=1,
     needs=("reconnect",),
@@ -447,7 +447,7 @@ def no_retry(t: Context) -> None:
     positive=True,
     liveness=False,
     why="Keys, counters and queues belong to one connection.",
-    hint="Everything new but the configuration.",
+    hint="Keep only the configuration.",
 )
 def client_reconnect(t: Context) -> None:
     first = t.open(keep_listening=True)
@@ -465,13 +465,13 @@ def client_reconnect(t: Context) -> None:
 
 @case(
     "conn.server.leaves",
-    "A server that ends between two frames ends the connection in order",
+    "A server that ends between two frames ends the connection cleanly",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="CL-001 CL-002",
     expect="closed",
-    why="The ordinary end of every connection.",
-    hint="Close your side, tell the application, keep running.",
+    why="Most connections end in this way.",
+    hint="Close your side, report the end to the application, and keep running.",
 )
 def server_leaves(t: Context) -> None:
     peer = t.open()
@@ -482,14 +482,14 @@ def server_leaves(t: Context) -> None:
 
 @case(
     "conn.server.leaves-unread",
-    "A server that vanishes with unread data is a server that vanished",
+    "A server that exits with unread data has ended the connection",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="CL-005 SC-001",
     expect="conforms",
     tags=("dos",),
     why="The system then reports a reset instead of an end.",
-    hint="Every error on receiving is the end of the stream.",
+    hint="Treat every receive error as the end of the stream.",
 )
 def server_leaves_unread(t: Context) -> None:
     peer = t.open()
@@ -500,7 +500,7 @@ def server_leaves_unread(t: Context) -> None:
 
 @case(
     "conn.client.gives-up",
-    "A client stops trying when its time is over, and says so",
+    "A client stops trying at its timeout, and reports that",
     roles=CLIENT,
     adapter_level=1,
     level="should",
@@ -508,8 +508,8 @@ def server_leaves_unread(t: Context) -> None:
     reqs="CN-013 CN-011",
     expect="conforms",
     also="wrong-class",
-    why="An application that waits for ever cannot tell its user anything.",
-    hint="One total deadline over all attempts.",
+    why="An application that waits forever cannot inform its user.",
+    hint="Use one deadline for all attempts together.",
 )
 def gives_up(t: Context) -> None:
     started = time.monotonic()
@@ -520,7 +520,7 @@ def gives_up(t: Context) -> None:
         timeout_ms=400,
     )
     if reply["ok"]:
-        t.see("connected", "connect to nobody succeeded")
+        t.see("connected", "connect succeeded without a server")
     elif t.class_of(reply) != "timeout":
         t.see("wrong-class", f"connect answered {t.class_of(reply)}")
     if time.monotonic() - started < 0.2:

@@ -52,7 +52,7 @@ BAD_NAMES: dict[str, Callable[[], str]] = {
 
 @case(
     "end.name.refused",
-    "A name that is no name is refused before anything is touched",
+    "An invalid name is rejected before the file system is changed",
     adapter_level=1,
     own_server=True,
     params={"name": tuple(BAD_NAMES)},
@@ -61,7 +61,7 @@ BAD_NAMES: dict[str, Callable[[], str]] = {
     also="wrong-class",
     liveness=False,
     tags=("security",),
-    why="Names come from configuration and users; a path in one leads out of the directory.",
+    why="Names come from configuration and users; a path in a name can leave the directory.",
     hint="Refuse the empty name, '/' and NUL with the class name.",
 )
 def name_refused(t: Context) -> None:
@@ -73,7 +73,7 @@ def name_refused(t: Context) -> None:
 
 @case(
     "end.name.too-long",
-    "A name that the system cannot hold is refused, not cut",
+    "A name that is too long for the system is rejected, not truncated",
     adapter_level=1,
     own_server=True,
     params={"size": (99, 108, 300)},
@@ -82,7 +82,7 @@ def name_refused(t: Context) -> None:
     also="wrong-class",
     liveness=False,
     tags=("security",),
-    why="A cut path is another path.",
+    why="A truncated path is another path.",
     hint="Compare with the size of sun_path before copying.",
 )
 def name_too_long(t: Context) -> None:
@@ -100,8 +100,8 @@ def name_too_long(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="97 bytes and /tmp/ and .sock and a NUL are 108, which is what Linux holds.",
-    hint="Count the NUL.",
+    why="97 bytes, /tmp/, .sock and a NUL are 108 bytes, the size of sun_path on Linux.",
+    hint="Include the NUL in the length.",
 )
 def name_longest(t: Context) -> None:
     if os.uname().sysname != "Linux":
@@ -124,7 +124,7 @@ def one_byte_name() -> str:
 
 @case(
     "end.path",
-    "The socket is where a golang-ipc application looks for it",
+    "The socket has the path that a golang-ipc application expects",
     roles=SERVER,
     adapter_level=1,
     own_server=True,
@@ -149,7 +149,7 @@ def path(t: Context) -> None:
 
 @case(
     "end.in-use",
-    "A name on which somebody listens is not taken over",
+    "The socket of a running server is not taken over",
     roles=SERVER,
     adapter_level=1,
     own_server=True,
@@ -158,8 +158,8 @@ def path(t: Context) -> None:
     also="wrong-class",
     liveness=False,
     tags=("security",),
-    why="golang-ipc deletes the socket of a living server; its clients go to the newcomer.",
-    hint="Connect first: only a socket on which nobody listens may be replaced.",
+    why="golang-ipc deletes the socket of a running server; new clients reach the second server.",
+    hint="Test the socket first: replace it only if no process listens.",
 )
 def in_use(t: Context) -> None:
     name = fresh_name()
@@ -182,8 +182,8 @@ def in_use(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="Otherwise every crash needs a person to clean up.",
-    hint="Nobody listens and it is yours: replace it.",
+    why="Otherwise a person has to clean up after every crash.",
+    hint="Replace the socket if no process listens and your user owns it.",
 )
 def stale(t: Context) -> None:
     name = fresh_name()
@@ -197,7 +197,7 @@ def stale(t: Context) -> None:
 
 @case(
     "end.occupied",
-    "A file or folder at the path is left as it is",
+    "A file or directory at the path stays unchanged",
     roles=SERVER,
     adapter_level=1,
     own_server=True,
@@ -207,7 +207,7 @@ def stale(t: Context) -> None:
     also="wrong-class",
     liveness=False,
     tags=("security",),
-    why="golang-ipc deletes whatever is there, folders with all they hold.",
+    why="golang-ipc deletes the file or directory at its path, with all contents.",
     hint="Only a socket may be replaced.",
 )
 def occupied(t: Context) -> None:
@@ -249,8 +249,8 @@ def occupied(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="So that clients fail at once instead of later.",
-    hint="Unlink what you bound.",
+    why="Without the socket clients fail at once instead of later.",
+    hint="Unlink the socket that you bound.",
 )
 def removed(t: Context) -> None:
     t.exchange_sentinel(t.open())
@@ -261,14 +261,14 @@ def removed(t: Context) -> None:
 
 @case(
     "end.not-own",
-    "A server that closes leaves alone what somebody else put at its path",
+    "A server that closes does not remove another server's socket at its path",
     roles=SERVER,
     adapter_level=1,
     reqs="EP-014",
     expect="conforms",
     liveness=False,
     tags=("security",),
-    why="A successor may have taken the path; deleting its socket cuts it off.",
+    why="A new server may use the path; without its socket no client reaches it.",
     hint="Remember device and inode, and compare before unlinking.",
 )
 def not_own(t: Context) -> None:
@@ -291,8 +291,8 @@ def not_own(t: Context) -> None:
     expect="conforms",
     liveness=False,
     tags=("security", "open-umask"),
-    why="Connecting needs write permission on the socket; encryption does not authenticate anybody.",
-    hint="Mode 0600, whatever the umask is.",
+    why="Connecting requires write permission on the socket; encryption does not authenticate peers.",
+    hint="Mode 0600, independent of the umask.",
 )
 def mode(t: Context) -> None:
     bits = stat.S_IMODE(os.stat(t.path).st_mode)
@@ -314,7 +314,7 @@ def mode(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="/tmp is shared with everybody.",
+    why="All users share /tmp.",
     hint="The directory, /, the name, .sock.",
 )
 def directory(t: Context) -> None:

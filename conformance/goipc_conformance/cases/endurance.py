@@ -40,7 +40,7 @@ def pipelined(t: Context, peer: Peer, first: int, count: int, size: int = 8) -> 
     positive=True,
     tags=("slow", "long"),
     liveness=False,
-    why="A counter of 16 bits, or a nonce made from one, begins again after 65 536.",
+    why="A 16-bit counter, or a nonce made from one, wraps after 65,536 messages.",
     hint="Count frames with 32 bits or more.",
 )
 def many_messages(t: Context) -> None:
@@ -63,7 +63,7 @@ def many_messages(t: Context) -> None:
     positive=True,
     tags=("security",),
     liveness=False,
-    why="A counter that is kept in fewer bits repeats a nonce, and two frames under one nonce are readable.",
+    why="A smaller counter repeats a nonce, and two frames under one nonce can be read.",
     hint="Write all 32 bits of the counter into the nonce.",
 )
 def count_crossing(t: Context) -> None:
@@ -98,15 +98,15 @@ def fail_once(t: Context, kind: str) -> None:
 
 @case(
     "conn.after-failures",
-    "More than a hundred failed handshakes leave a server that serves, and nothing behind",
+    "After more than a hundred failed handshakes the server still serves, without leaks",
     roles=SERVER,
     params={"enc": ("on",), "kind": FAILURES, "count": (110,)},
     reqs="CN-003 CN-009 SC-001",
     expect="conforms",
     positive=True,
     tags=("dos", "slow"),
-    why="What one failure leaves behind shows when there were many: slots, descriptors, threads.",
-    hint="Every way out of a handshake releases the same things.",
+    why="Many failures reveal a leak of slots, descriptors or threads.",
+    hint="Release the same resources on every exit from a handshake.",
 )
 def after_failures(t: Context) -> None:
     peer = t.open_patiently()
@@ -131,15 +131,15 @@ def after_failures(t: Context) -> None:
 
 @case(
     "conn.hostile-later",
-    "A later connection refuses what the first one refuses",
+    "Later connections refuse the same input as the first",
     params={"enc": ("on",), "kind": ("tampered", "runt", "too-large"), "nth": (3, 100)},
     when=lambda role, enc, kind, nth: role == "server" or nth == 3,
     reqs="SE-010 FR-005 FR-006 CN-003",
     expect="closed",
     also="ignored",
     tags=("security", "dos", "slow"),
-    why="A check that is made once for a process, or with the key or the limit of an earlier connection, is none.",
-    hint="Keep nothing about a peer outside of its connection.",
+    why="A check made once per process, or with the state of an earlier connection, protects nothing.",
+    hint="Keep all state of a peer in its connection.",
 )
 def hostile_later(t: Context) -> None:
     for index in range(t.p.nth - 1):
@@ -161,13 +161,13 @@ def hostile_later(t: Context) -> None:
 
 @case(
     "limit.client.each-connection",
-    "A client keeps to the limit of this connection, not of an earlier one",
+    "A client uses the limit of its current connection, not of an earlier one",
     roles=("client",),
     adapter_level=1,
     params={"enc": ENC, "first": (64, 65536)},
     reqs="LM-006 CN-007",
     expect="conforms",
-    why="What was learned from one server is not true of another.",
+    why="Another server may announce another limit.",
     hint="Store the limit with the connection.",
 )
 def limit_each_connection(t: Context) -> None:
@@ -211,8 +211,8 @@ def exchange_sizes(t: Context, last: int) -> None:
     positive=True,
     tags=("slow",),
     liveness=False,
-    why="Buffers have sizes that are powers of two, and their ends are where they are wrong.",
-    hint="Test with sizes one below, at and one above the size of every buffer, with all that stands before the data.",
+    why="Buffer sizes are often powers of two, and errors occur at their ends.",
+    hint="Test each buffer with frames one byte below, at and one byte above its size.",
 )
 def sizes_small(t: Context) -> None:
     exchange_sizes(t, 16)
@@ -228,7 +228,7 @@ def sizes_small(t: Context) -> None:
     positive=True,
     tags=("slow", "long"),
     liveness=False,
-    why="Large messages are assembled in other buffers than small ones.",
+    why="Large messages often use other buffers than small ones.",
     hint="Grow a buffer before data is copied into it, not after.",
 )
 def sizes_large(t: Context) -> None:
@@ -237,7 +237,7 @@ def sizes_large(t: Context) -> None:
 
 @case(
     "frame.large.two-peers",
-    "Large messages of two peers, piece by piece in turn, stay apart",
+    "Large messages of two peers that arrive interleaved are not mixed up",
     roles=SERVER,
     adapter_level=1,
     needs=("multi-client",),
@@ -247,8 +247,8 @@ def sizes_large(t: Context) -> None:
     expect="conforms",
     positive=True,
     tags=("slow",),
-    why="One buffer for what is being assembled is one too few.",
-    hint="One buffer per connection.",
+    why="A single shared buffer would mix the two messages.",
+    hint="Use one buffer per connection.",
 )
 def large_two_peers(t: Context) -> None:
     peers = [t.open(), t.open()]
@@ -280,8 +280,8 @@ def slowly(peer: Any, data: bytes, label: str) -> None:
     positive=True,
     tags=("slow",),
     liveness=False,
-    why="A process that was suspended, swapped out or is being debugged is slow and nothing else.",
-    hint="Bound the handshake as a whole; do not bound the time between two bytes.",
+    why="A suspended, swapped-out or debugged process is slow, not faulty.",
+    hint="Limit the time of the complete handshake, not the time between two bytes.",
 )
 def slow_peer(t: Context) -> None:
     peer = t.begin()
@@ -312,15 +312,15 @@ def slow_peer(t: Context) -> None:
 
 @case(
     "conn.idle.long",
-    "A connection on which nothing is sent for a minute is still there",
+    "A connection that was idle for a minute is still open",
     params={"enc": ENC},
     reqs="CN-010",
     expect="conforms",
     positive=True,
     tags=("slow", "long"),
     liveness=False,
-    why="A time limit that nobody asked for ends connections at night.",
-    hint="An open connection has no time limit.",
+    why="An idle timeout would end connections that are only used by day.",
+    hint="Set no time limit for open connections.",
 )
 def idle_long(t: Context) -> None:
     peer = t.open()

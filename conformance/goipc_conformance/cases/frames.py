@@ -11,14 +11,14 @@ SIZES = (0, 1, 2, 3, 4, 5, 15, 16, 17, 255, 1023, 1024, 4087, 4088, 4092, 4096, 
 
 @case(
     "frame.echo",
-    "A message of any size comes back as it went",
+    "A message of any size is echoed unchanged",
     params={"enc": ENC, "size": SIZES},
     reqs="FR-001 FR-002 FR-008 FR-014 SE-001 MT-008 LM-001",
     expect="conforms",
     positive=True,
     liveness=False,
     group=1,
-    why="This is what the protocol is for.",
+    why="Applications rely on it.",
     hint="Watch for reads and writes that stop at a buffer's size (4096) and for the empty message.",
 )
 def echo(t: Context) -> None:
@@ -35,7 +35,7 @@ def echo(t: Context) -> None:
     positive=True,
     liveness=False,
     tags=("interop",),
-    why="Some ports take an empty message for the end of the stream.",
+    why="Some ports treat an empty message as the end of the stream.",
     hint="A frame of length 4 (32 when sealed) is complete.",
 )
 def echo_empty(t: Context) -> None:
@@ -67,7 +67,7 @@ def cut_length(t: Context) -> None:
     expect="conforms",
     positive=True,
     why="A stream has no message boundaries.",
-    hint="Read in a loop until the whole body is there.",
+    hint="Read in a loop until the complete body has arrived.",
 )
 def cut_body(t: Context) -> None:
     peer = t.open()
@@ -83,7 +83,7 @@ def cut_body(t: Context) -> None:
     reqs="FR-003",
     expect="conforms",
     positive=True,
-    why="The extreme of the same rule.",
+    why="A stream may deliver single bytes.",
     hint="Never assume that a read returns more than one byte.",
 )
 def cut_every_byte(t: Context) -> None:
@@ -98,8 +98,8 @@ def cut_every_byte(t: Context) -> None:
     reqs="FR-003",
     expect="conforms",
     positive=True,
-    why="This is how large messages arrive in practice.",
-    hint="Read in a loop until the whole body is there.",
+    why="Large messages arrive in several reads.",
+    hint="Read in a loop until the complete body has arrived.",
 )
 def cut_large(t: Context) -> None:
     peer = t.open()
@@ -108,13 +108,13 @@ def cut_large(t: Context) -> None:
 
 @case(
     "frame.coalesced",
-    "Several frames in one write are several messages, in order",
+    "Several frames in one write are several messages, in sequence",
     params={"enc": ENC, "count": (2, 10, 100)},
     reqs="FR-003 FR-009 FR-012 FR-013",
     expect="conforms",
     positive=True,
-    why="The system joins what is written quickly.",
-    hint="After a frame, go on with what is left in the buffer.",
+    why="One read may return several writes.",
+    hint="After a frame continue with the rest of the buffer.",
 )
 def coalesced(t: Context) -> None:
     peer = t.open()
@@ -126,13 +126,13 @@ def coalesced(t: Context) -> None:
 
 @case(
     "frame.coalesced.cut",
-    "Cuts that ignore the borders of frames change nothing",
+    "Reads that end inside a frame change nothing",
     params={"enc": ENC, "every": (3, 7, 50)},
     reqs="FR-003 FR-009 FR-013",
     expect="conforms",
     positive=True,
-    why="Reads end anywhere, also in the middle of the second frame.",
-    hint="Keep what is left of one read for the next.",
+    why="A read may end anywhere, also in the middle of the second frame.",
+    hint="Keep the rest of one read for the next.",
 )
 def coalesced_cut(t: Context) -> None:
     peer = t.open()
@@ -166,7 +166,7 @@ def order(t: Context) -> None:
 
 @case(
     "frame.both-ways",
-    "Traffic in both directions at once does not stop",
+    "Traffic in both directions at once does not deadlock",
     params={"enc": ENC},
     level="should",
     reqs="FR-016 FR-012 FR-013",
@@ -174,8 +174,8 @@ def order(t: Context) -> None:
     positive=True,
     liveness=False,
     tags=("slow",),
-    why="If both sides only write, both wait for ever.",
-    hint="Go on reading while a write has to wait.",
+    why="If both sides only write, both block forever.",
+    hint="Continue to read while a write has to wait.",
 )
 def both_ways(t: Context) -> None:
     peer = t.open()
@@ -199,7 +199,7 @@ def send_length(t: Context, length: int, body: bytes) -> None:
     reqs="FR-004 SC-001 CN-003",
     expect="closed",
     tags=("dos",),
-    why="golang-ipc dies of it: the type is cut from bytes that are not there.",
+    why="golang-ipc crashes: it slices the type beyond the end of the body.",
     hint="A plain body has at least 4 bytes; check it before slicing.",
 )
 def length_runt(t: Context) -> None:
@@ -228,7 +228,7 @@ def length_runt_sealed(t: Context) -> None:
     reqs="FR-006 FR-007 LM-003 LM-004",
     expect="closed",
     tags=("dos",),
-    why="What the peer says must not decide how much memory is used.",
+    why="The peer's length must not decide how much memory is reserved.",
     hint="Compare with the limit plus 4 (plain) or 32 (sealed) before reserving or waiting.",
 )
 def length_over(t: Context) -> None:
@@ -262,8 +262,8 @@ def length_huge(t: Context) -> None:
     reqs="FR-010 FR-011 SC-001 CN-003 ER-004",
     expect="closed",
     tags=("dos",),
-    why="golang-ipc takes the bytes it has for a whole length and dies, or delivers nothing as something.",
-    hint="Tell the end of the stream between frames from one inside.",
+    why="golang-ipc treats the bytes as a complete length, then crashes or delivers a false message.",
+    hint="Distinguish an end between two frames from an end inside a frame.",
 )
 def truncated_length(t: Context) -> None:
     peer = t.open()
@@ -274,12 +274,12 @@ def truncated_length(t: Context) -> None:
 
 @case(
     "frame.truncated.body",
-    "A message of which bytes are missing is not delivered",
+    "An incomplete message is not delivered",
     params={"enc": ENC, "at": ("length-only", "type", "half", "all-but-one")},
     reqs="FR-010 FR-011 SC-001 CN-003 ER-004",
     expect="closed",
     tags=("security", "dos"),
-    why="A delivered half is a message that nobody sent; golang-ipc fills it up with zeros.",
+    why="A partial message was never sent by the peer; golang-ipc fills it up with zeros.",
     hint="Deliver only what is complete; report an end inside a frame as a failure.",
 )
 def truncated_body(t: Context) -> None:
@@ -293,11 +293,11 @@ def truncated_body(t: Context) -> None:
 
 @case(
     "frame.truncated.after-good",
-    "What was whole before a cut frame is delivered, the cut frame is not",
+    "Complete frames before a truncated one are delivered, the truncated one is not",
     params={"enc": ENC},
     reqs="FR-010 FR-011 FR-013 CL-002",
     expect="closed",
-    why="A failure is no reason to lose what was received before it.",
+    why="A failure must not lose earlier messages.",
     hint="Process complete frames first, then look at the end of the stream.",
 )
 def truncated_after_good(t: Context) -> None:
@@ -312,13 +312,13 @@ def truncated_after_good(t: Context) -> None:
 
 @case(
     "frame.truncated.abort",
-    "A connection cut inside a frame is a failure like any other",
+    "A reset inside a frame is a failure of the connection",
     params={"enc": ENC},
     reqs="FR-010 FR-011 CL-005 SC-001 CN-003",
     expect="conforms",
     tags=("dos",),
-    why="Processes die in the middle of a write.",
-    hint="Every error on receiving is the end of the stream at that place.",
+    why="A process can crash in the middle of a write.",
+    hint="Treat every receive error as the end of the stream at that byte.",
 )
 def truncated_abort(t: Context) -> None:
     peer = t.open()
@@ -329,12 +329,12 @@ def truncated_abort(t: Context) -> None:
 
 @case(
     "frame.handshake-again",
-    "A HELLO on an open connection is a frame that cannot be",
+    "HELLO on an open connection is rejected as an invalid frame",
     params={"enc": ENC},
     reqs="FR-006 CN-016",
     expect="closed",
-    why="Confused peers must not confuse others.",
-    hint="After the handshake only frames exist.",
+    why="An open connection has no second handshake.",
+    hint="Decode all bytes after the handshake as frames.",
 )
 def handshake_again(t: Context) -> None:
     peer = t.open()
@@ -350,8 +350,8 @@ def handshake_again(t: Context) -> None:
     expect="closed",
     also="ignored",
     tags=("security",),
-    why="Whoever can write into the stream would bypass the encryption.",
-    hint="On a sealed connection every frame is opened.",
+    why="An attacker who can write to the stream would bypass the encryption.",
+    hint="Open every frame of a sealed connection.",
 )
 def plain_on_sealed(t: Context) -> None:
     peer = t.open()

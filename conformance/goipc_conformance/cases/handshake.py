@@ -34,7 +34,7 @@ def expect_silence(t: Context, peer: Peer, moment: str) -> None:
     positive=True,
     liveness=False,
     group=1,
-    why="Both sides would wait for each other for ever.",
+    why="Otherwise both sides wait for each other forever.",
     hint="Send 02 and the encryption flag as soon as the connection is accepted.",
 )
 def hello_first(t: Context) -> None:
@@ -49,7 +49,7 @@ def hello_first(t: Context) -> None:
     reqs="HS-001 HS-025 HS-030",
     expect="conforms",
     liveness=False,
-    why="Peers that read with single reads take what follows for a part of HELLO.",
+    why="Peers that use single reads treat the following bytes as a part of HELLO.",
     hint="Send the public key, or the limit, only after the reply byte 0.",
 )
 def hello_alone(t: Context) -> None:
@@ -60,14 +60,14 @@ def hello_alone(t: Context) -> None:
 
 @case(
     "hs.complete",
-    "A whole handshake, then a message and its echo",
+    "A complete handshake, then a message and its echo",
     params={"enc": ENC},
     reqs="HS-001 HS-019 HS-025 HS-027 HS-030 HS-031 HS-035 KD-004 KD-011 SE-001 SE-002 SE-003 FR-002 FR-008",
     expect="conforms",
     positive=True,
     liveness=False,
     group=1,
-    why="Nothing else works without it.",
+    why="All further communication depends on it.",
     hint="Compare with the worked session in the specification's appendix, byte by byte.",
 )
 def complete(t: Context) -> None:
@@ -83,7 +83,7 @@ def complete(t: Context) -> None:
     params={"enc": ENC},
     reqs="HS-021 ER-003 CN-003",
     expect="closed",
-    why="The client has gone; holding the connection leaks it, and one odd client must not end the service.",
+    why="The client has given up: keeping the connection leaks it, and other clients must be served.",
     hint="Close this connection only; the listener stays.",
 )
 def reply_version(t: Context) -> None:
@@ -99,7 +99,7 @@ def reply_version(t: Context) -> None:
     params={"enc": ENC},
     reqs="HS-022 ER-003 CN-003",
     expect="closed",
-    why="As with reply 1: the refusal concerns one client, not the service.",
+    why="The client has given up: other clients must be served.",
     hint="Close this connection only; the listener stays.",
 )
 def reply_encryption(t: Context) -> None:
@@ -115,7 +115,7 @@ def reply_encryption(t: Context) -> None:
     params={"enc": ENC, "value": (3, 4, 127, 128, 255)},
     reqs="HS-023 ER-003 CN-003",
     expect="closed",
-    why="A peer that says something unknown must not be taken for one that said yes.",
+    why="An unknown reply is not an acceptance.",
     hint="Compare with 0; everything else is a refusal.",
 )
 def reply_unknown(t: Context) -> None:
@@ -171,7 +171,7 @@ def key_early(t: Context) -> None:
     reqs="HS-026 HS-028 HS-002",
     expect="conforms",
     positive=True,
-    why="The order on the wire is fixed per direction, not between the directions.",
+    why="The protocol fixes the order within a direction, not between the two.",
     hint="Do not discard what arrived before you sent your own key.",
 )
 def key_early_apart(t: Context) -> None:
@@ -194,7 +194,7 @@ def key_early_apart(t: Context) -> None:
     expect="conforms",
     positive=True,
     tags=("interop",),
-    why="Bytes that come early belong to what comes next; losing them stalls the connection.",
+    why="Early bytes belong to the next message; if they are lost, the connection stalls.",
     hint="Keep a buffer per connection across the steps of the handshake.",
 )
 def pipeline_plain(t: Context) -> None:
@@ -214,8 +214,8 @@ def pipeline_plain(t: Context) -> None:
     reqs="HS-004 HS-038 HS-039 FR-009",
     expect="conforms",
     positive=True,
-    why="Nothing separates the last byte of the handshake from the first frame.",
-    hint="Treat what was read beyond LIMIT_REPLY as frames.",
+    why="One read may return the last byte of the handshake and the first frame.",
+    hint="Decode the bytes after LIMIT_REPLY as frames.",
 )
 def final_with_message(t: Context) -> None:
     peer = t.begin().handshake(until="limit-reply")
@@ -228,14 +228,14 @@ def final_with_message(t: Context) -> None:
 
 @case(
     "hs.limit-reply.any-value",
-    "Every value of LIMIT_REPLY is taken alike",
+    "Every value of LIMIT_REPLY is accepted",
     roles=SERVER,
     params={"enc": ENC, "value": (0, 1, 2, 7, 255)},
     reqs="HS-036",
     expect="conforms",
     positive=True,
-    why="golang-ipc ignores the value, so clients exist that send something else.",
-    hint="Read the byte and go on.",
+    why="golang-ipc ignores the value, so some clients send other values.",
+    hint="Read the byte and ignore its value.",
 )
 def final_any_value(t: Context) -> None:
     peer = t.begin()
@@ -285,7 +285,7 @@ def split_key(t: Context) -> None:
 
 @case(
     "hs.close.at",
-    "A client that leaves in the middle of the handshake harms nobody",
+    "A client that disconnects during the handshake does not affect others",
     roles=SERVER,
     params={
         "enc": ENC,
@@ -296,7 +296,7 @@ def split_key(t: Context) -> None:
     reqs="HS-005 CN-003 CN-006 SC-001 CL-007",
     expect="closed conforms",
     tags=("dos",),
-    why="One stray connection, a port scanner or a crashed client, must not end the service.",
+    why="A port scanner or a crashed client must not end the service.",
     hint="Close the connection that failed; keep the listener and its socket file.",
 )
 def close_at(t: Context) -> None:
@@ -327,7 +327,7 @@ def close_at(t: Context) -> None:
 
 @case(
     "hs.stall.others",
-    "A silent client does not keep others waiting",
+    "A silent client does not delay other clients",
     roles=SERVER,
     params={"enc": ENC, "step": ("hello", "reply", "key")},
     when=lambda role, enc, step: enc == "on" or step != "key",
@@ -335,7 +335,7 @@ def close_at(t: Context) -> None:
     expect="conforms",
     tags=("dos",),
     liveness=False,
-    why="Whoever can connect could stop the service by doing nothing.",
+    why="Otherwise a client could stop the service by sending nothing.",
     hint="Accept and send HELLO (or refuse by closing) independently of the other connections.",
 )
 def stall_others(t: Context) -> None:
@@ -355,7 +355,7 @@ def stall_others(t: Context) -> None:
 
 @case(
     "hs.stall.timeout",
-    "A handshake that does not go on is ended",
+    "A stalled handshake is ended",
     needs=("handshake-timeout",),
     params={"enc": ENC, "step": ("start", "middle")},
     config=lambda **_: {"handshake_timeout_ms": 400},
@@ -363,7 +363,7 @@ def stall_others(t: Context) -> None:
     reqs="HS-006 HS-007",
     expect="closed",
     tags=("dos",),
-    why="Connections that never finish pile up until nothing is left.",
+    why="Unfinished connections accumulate until the resources are exhausted.",
     hint="One deadline per connection, set when it is made.",
 )
 def stall_timeout(t: Context) -> None:
@@ -384,7 +384,7 @@ def stall_timeout(t: Context) -> None:
 
 @case(
     "hs.stall.drip",
-    "Bytes that trickle in do not prolong the handshake",
+    "Slowly sent bytes do not extend the handshake timeout",
     needs=("handshake-timeout",),
     adapter_level=1,
     params={"enc": ("on",)},
@@ -392,8 +392,8 @@ def stall_timeout(t: Context) -> None:
     reqs="HS-006",
     expect="closed",
     tags=("dos",),
-    why="A deadline that starts anew with every byte is none.",
-    hint="Measure from the moment the connection was made.",
+    why="A timeout that restarts with every byte never expires.",
+    hint="Measure from the start of the connection.",
 )
 def stall_drip(t: Context) -> None:
     peer = t.begin()
@@ -424,7 +424,7 @@ def stall_drip(t: Context) -> None:
     expect="conforms",
     tags=("interop",),
     liveness=False,
-    why="golang-ipc reads the handshake with single reads: a message in two writes is half a message to it.",
+    why="golang-ipc reads each message with a single read, so of two writes it gets only the first.",
     hint="Assemble each message in a buffer and write it once.",
 )
 def one_write(t: Context) -> None:
@@ -484,7 +484,7 @@ def offer(t: Context, version: int, flag: int, policy: str, encrypted: bool | No
     params={"enc": ENC, "version": (0, 1, 3, 255)},
     reqs="HS-017 HS-020 HS-024 ER-003",
     expect="reply:1+closed",
-    why="A later version may mean anything by the bytes that follow.",
+    why="In another version the following bytes may have another meaning.",
     hint="Reply 1 and close; do not leave closing to the server or a garbage collector.",
 )
 def version_refused(t: Context) -> None:
@@ -493,7 +493,7 @@ def version_refused(t: Context) -> None:
 
 @case(
     "hs.version.before-flag",
-    "The version is judged before the encryption flag",
+    "The version is checked before the encryption flag",
     roles=CLIENT,
     params={"version": (1, 3), "flag": (0, 2, 255)},
     reqs="HS-017",
@@ -513,7 +513,7 @@ def version_before_flag(t: Context) -> None:
     reqs="HS-012 HS-024 ER-003",
     expect="reply:2+closed",
     tags=("security",),
-    why="Otherwise one unauthenticated byte switches encryption off.",
+    why="Otherwise one unauthenticated byte disables encryption.",
     hint="Compare the flag with the configuration before replying.",
 )
 def flag_downgrade(t: Context) -> None:
@@ -529,8 +529,8 @@ def flag_downgrade(t: Context) -> None:
     expect="reply:2+closed",
     also="accepted",
     needs=("enc", "plain"),
-    why="A client that goes on in plain text reads the server's key as a frame.",
-    hint="Reply 2 and close, or encrypt; never go on in plain text.",
+    why="A client that continues in plain text reads the server's key as a frame.",
+    hint="Reply 2 and close, or encrypt; never continue in plain text.",
 )
 def flag_upgrade(t: Context) -> None:
     offer(t, codec.PROTOCOL_VERSION, codec.ENCRYPTED, "off", encrypted=True)
@@ -545,7 +545,7 @@ def flag_upgrade(t: Context) -> None:
     reqs="HS-014 HS-020 HS-024",
     expect="reply:2+closed",
     also="accepted",
-    why="Values other than 0 and 1 are free for a later version to define.",
+    why="Other values than 0 and 1 are reserved for later versions.",
     hint="Accept 1 as encrypted and 0 as plain, nothing else.",
 )
 def flag_unknown(t: Context) -> None:
@@ -558,7 +558,7 @@ def flag_unknown(t: Context) -> None:
 
 @case(
     "hs.encryption.default",
-    "Who asks for nothing gets encryption",
+    "Encryption is on by default",
     adapter_level=1,
     own_server=True,
     needs=("enc-default",),
@@ -567,8 +567,8 @@ def flag_unknown(t: Context) -> None:
     reqs="HS-011 HS-016",
     expect="conforms reply:2+closed",
     tags=("security",),
-    why="What nobody thought of must not travel in plain text.",
-    hint="The value that a setting has before anybody sets it is the safe one.",
+    why="An application that sets nothing must not send plain text.",
+    hint="Make the safe value the default of the setting.",
 )
 def encryption_default(t: Context) -> None:
     if t.role == "server":
@@ -580,7 +580,7 @@ def encryption_default(t: Context) -> None:
 
 @case(
     "hs.flag.optional",
-    "A client for which encryption is optional takes both",
+    "A client with optional encryption accepts both flags",
     roles=CLIENT,
     adapter_level=1,
     params={"enc": ENC},
@@ -606,7 +606,7 @@ def flag_optional(t: Context) -> None:
     expect="conforms",
     positive=True,
     tags=("security",),
-    why="A client that acts on one byte takes the missing flag for 0 and silently goes on without encryption.",
+    why="A client that acts on one byte reads the missing flag as 0, and sends plain text.",
     hint="Read two bytes in a loop before deciding anything.",
 )
 def hello_split(t: Context) -> None:
@@ -635,7 +635,7 @@ def hello_split(t: Context) -> None:
     expect="conforms",
     positive=True,
     why="A stream has no message boundaries; a single read may return any part.",
-    hint="Read each message of the handshake in a loop until it is whole.",
+    hint="Read each message of the handshake in a loop until it is complete.",
 )
 def server_split(t: Context) -> None:
     peer = t.open(cuts=Cuts(every=1) if t.p.at == "every-byte" else Cuts(at=(t.p.at,)))
@@ -645,7 +645,7 @@ def server_split(t: Context) -> None:
 
 @case(
     "hs.server.coalesced",
-    "What the server sends early belongs to what comes next",
+    "Bytes that the server sends early belong to the next message",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="HS-002 HS-004",
@@ -671,13 +671,13 @@ def server_coalesced(t: Context) -> None:
 
 @case(
     "hs.client.waits",
-    "The client sends nothing out of turn",
+    "The client sends no message early",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="HS-001 HS-032 HS-029 VR-003",
     expect="conforms",
     liveness=False,
-    why="The server reads what comes next as the next message of the handshake.",
+    why="The server would read early bytes as the next message of the handshake.",
     hint="Send LIMIT_REPLY only after the limit has been read and accepted.",
 )
 def client_waits(t: Context) -> None:
@@ -694,7 +694,7 @@ def client_waits(t: Context) -> None:
 
 @case(
     "hs.client.limit-reply-zero",
-    "The client's LIMIT_REPLY is 0, and nothing follows by itself",
+    "The client's LIMIT_REPLY is 0, and no bytes follow",
     roles=CLIENT,
     params={"enc": ENC},
     reqs="HS-035 VR-003",
@@ -720,8 +720,8 @@ def client_final_zero(t: Context) -> None:
     reqs="HS-034 FR-007 SC-001",
     expect="closed",
     tags=("dos",),
-    why="A client that takes the first bytes of something else continues with a wrong limit, or waits for gigabytes.",
-    hint="Judge the length as soon as its four bytes are there.",
+    why="Otherwise a client uses a wrong limit, or waits for gigabytes.",
+    hint="Check the length as soon as its four bytes have arrived.",
 )
 def limit_length(t: Context) -> None:
     peer = t.begin().handshake(until="limit")
@@ -757,7 +757,7 @@ def limit_tampered(t: Context) -> None:
     reqs="LM-010 LM-013 FR-014",
     expect="conforms",
     positive=True,
-    why="Servers announce what they like; 32-bit arithmetic must not turn it negative.",
+    why="A server may announce any limit; signed arithmetic must not make it negative.",
     hint="Keep the limit as an unsigned number; 0 means that only empty messages may be sent.",
 )
 def limit_any_value(t: Context) -> None:
@@ -768,14 +768,14 @@ def limit_any_value(t: Context) -> None:
 
 @case(
     "hs.server.leaves",
-    "A server that leaves in the middle of the handshake is a failure the client survives",
+    "A client survives a server that disconnects during the handshake",
     roles=CLIENT,
     params={"enc": ENC, "step": ("connected", "half-hello", "reply", "half-key", "key", "half-limit", "limit")},
     when=lambda role, enc, step: enc == "on" or step not in ("half-key", "key"),
     reqs="HS-005 SC-001 ER-001",
     expect="closed",
     tags=("dos",),
-    why="Servers crash. A client that hangs or dies with them takes its application along.",
+    why="Servers crash. A client that hangs or crashes, too, stops its application.",
     hint="Treat the end of the stream at any byte as a failed connection.",
 )
 def server_leaves(t: Context) -> None:
@@ -794,7 +794,7 @@ def server_leaves(t: Context) -> None:
             peer.derive()
         if step in ("half-limit", "limit"):
             whole = peer.limit_frame(peer.limit)
-            while t.encrypted and whole[-1] != 0:  # whoever takes missing bytes for zeros finds the tag right
+            while t.encrypted and whole[-1] != 0:  # else a peer that pads with zeros opens it
                 whole = peer.limit_frame(peer.limit)
             peer.raw(whole[:6] if step == "half-limit" else whole[:-1], "a part of the limit")
     peer.wire.finish_sending()

@@ -54,7 +54,7 @@ def off_curve(t: Context) -> None:
     reqs="KD-008 SC-001",
     expect="closed",
     tags=("security", "dos"),
-    why="Some libraries compute a constant secret from it, so that everybody knows the key.",
+    why="Some libraries derive a constant secret from it, so the key is public.",
     hint="(0, 0) is not on the curve; the check of the equation covers it.",
 )
 def zero_point(t: Context) -> None:
@@ -90,8 +90,8 @@ def out_of_range(t: Context) -> None:
     reqs="KD-006 SC-001",
     expect="closed",
     tags=("security", "dos"),
-    why="Other forms are not part of the protocol; libraries differ in what they make of them.",
-    hint="Look at the first byte yourself, before the library does.",
+    why="Other forms are not part of the protocol; libraries treat them differently.",
+    hint="Check the first byte before you call the library.",
 )
 def prefix(t: Context) -> None:
     public = valid_public(t)
@@ -109,7 +109,7 @@ def prefix(t: Context) -> None:
     reqs="KD-009",
     expect="closed",
     tags=("security",),
-    why="A peer that knows no key at all can then mirror frames and pass as authenticated.",
+    why="Otherwise a peer without any key can reflect frames and seem authenticated.",
     hint="Compare the received key with the one you sent.",
 )
 def reflected(t: Context) -> None:
@@ -128,7 +128,7 @@ def reflected(t: Context) -> None:
     positive=True,
     liveness=False,
     why="(0, sqrt(b)) is a point of the curve like any other.",
-    hint="Refuse only what is off the curve or out of range.",
+    hint="Refuse only keys that are off the curve or out of range.",
 )
 def zero_x(t: Context) -> None:
     peer = t.begin()
@@ -158,7 +158,7 @@ def zero_x(t: Context) -> None:
     tags=("security",),
     liveness=False,
     why="With a lasting key there is no forward secrecy, and a repeated nonce becomes likely.",
-    hint="Make the key pair when the handshake begins, not when the program does.",
+    hint="Generate the key pair at the start of the handshake, not of the program.",
 )
 def fresh(t: Context) -> None:
     seen = set()
@@ -173,7 +173,7 @@ def fresh(t: Context) -> None:
 
 @case(
     "key.truncated",
-    "A key that stops short ends the connection",
+    "A truncated key ends the connection",
     params={"enc": ON, "size": (1, 49, 96)},
     reqs="HS-005 SC-001",
     expect="closed",
@@ -200,7 +200,7 @@ def truncated(t: Context) -> None:
     expect="conforms",
     positive=True,
     tags=("interop",),
-    why="golang-ipc hashes the shortest form of X. Whoever hashes 48 bytes fails with it on one connection in 256.",
+    why="golang-ipc hashes X without leading zeros. Hashing all 48 bytes fails on one connection in 256.",
     hint="Strip leading zero bytes of X before SHA-256.",
 )
 def leading_zero(t: Context) -> None:
@@ -244,14 +244,14 @@ def seeded(t: Context) -> keys.PrivateKey:
 
 @case(
     "key.derivation.known",
-    "A known private key gives the known public key, and whatever X is, the key for it",
+    "A known private key gives the known public key and, for every X, the known key",
     adapter_level=1,
     own_server=True,
     needs=("hooks.rng",),
     params={"enc": ON, "zeros": (0, 1, 2)},
     reqs="KD-001 KD-004 KD-011",
     expect="conforms",
-    why="A private key that is changed before it is used shows nowhere else; nor does what chance rarely brings.",
+    why="No other case detects a changed private key, and random keys rarely have a special X.",
     hint="Use the 48 bytes as one big-endian number, as they are.",
 )
 def derivation_known(t: Context) -> None:
@@ -280,7 +280,7 @@ def derivation_known(t: Context) -> None:
 
 @case(
     "key.random-fails",
-    "Without random bytes there is no connection",
+    "A connection fails if the random source fails",
     adapter_level=1,
     needs=("hooks.random-fails",),
     params={"enc": ON, "draws": (0, 1)},
@@ -288,8 +288,8 @@ def derivation_known(t: Context) -> None:
     expect="closed conforms",
     also="closed+wrong-class",
     tags=("security",),
-    why="A key or a nonce from zeros, from the clock or from an earlier one is no secret, and nobody notices.",
-    hint="Look at the result of every draw; fail the connection, not the process.",
+    why="A key or nonce made of zeros or from the clock is not secret, and the fault is not visible.",
+    hint="Check the result of every call of the random source; fail the connection, not the process.",
 )
 def random_fails(t: Context) -> None:
     t.call("random", draws=t.p.draws)
@@ -343,7 +343,7 @@ def zero_byte_or_patience(t: Context) -> Iterator[tuple[int, Any]]:
     expect="conforms",
     positive=True,
     tags=("interop", "slow"),
-    why="As for the server. Here the client draws its key last, so that the case connects until such an X occurs.",
+    why="Hashing all 48 bytes fails on one connection in 256. The case connects until such an X occurs.",
     hint="Strip leading zero bytes of X before SHA-256.",
 )
 def leading_zero_client(t: Context) -> None:
@@ -372,7 +372,7 @@ def leading_zero_client(t: Context) -> None:
     expect="conforms",
     also="closed ignored",
     tags=("interop",),
-    why="Ports that do not strip zeros exist (the Node client); nothing is weakened by also trying their key.",
+    why="The Node client does not strip zeros; trying its key, too, weakens nothing.",
     hint="When X begins with a zero byte and the first frame does not open, try SHA-256 over the 48 bytes once.",
 )
 def padded_peer(t: Context) -> None:
@@ -400,7 +400,7 @@ def padded_peer(t: Context) -> None:
 
 @case(
     "key.derivation.padded-server",
-    "A server that hashes all 48 bytes of X may be taken",
+    "A server that hashes all 48 bytes of X may be accepted",
     roles=("client",),
     adapter_level=1,
     params={"enc": ON},
@@ -409,7 +409,7 @@ def padded_peer(t: Context) -> None:
     expect="conforms",
     also="closed refused",
     tags=("interop", "slow"),
-    why="Ports that do not strip zeros exist; a client may try their key when the limit does not open.",
+    why="Some ports do not strip zeros; a client may try their key if the limit does not open.",
     hint="When X begins with a zero byte and the limit does not open, try SHA-256 over the 48 bytes once.",
 )
 def padded_server(t: Context) -> None:
@@ -440,15 +440,15 @@ def padded_server(t: Context) -> None:
 
 @case(
     "key.derivation.no-second-chance",
-    "The other derivation is not tried later",
+    "The other derivation is not tried after the first frame",
     params={"enc": ON},
     roles=("server",),
     reqs="KD-016 SE-010",
     expect="closed",
     also="ignored",
     tags=("security",),
-    why="Every further key that is tried halves the work of a forger.",
-    hint="After one frame has opened, that key is the key.",
+    why="Trying n keys makes a forgery n times as likely.",
+    hint="After one frame has opened, use only its key.",
 )
 def no_second_chance(t: Context) -> None:
     peer = t.open(zeros=1)

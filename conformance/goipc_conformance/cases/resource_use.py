@@ -27,15 +27,15 @@ def warmed_up(t: Context) -> resources.Usage:
 
 @case(
     "res.descriptors",
-    "Connections that ended leave no descriptors behind",
+    "Ended connections leak no descriptors",
     roles=SERVER,
     params={"enc": ENC, "count": (25,)},
     reqs="CN-009",
     expect="conforms",
     tags=("dos",),
     liveness=False,
-    why="The limit is often 1024; a server that leaks one per client dies after a day.",
-    hint="Close the socket on every way out.",
+    why="The limit is often 1024; a server that leaks one per client soon has none left.",
+    hint="Close the socket on every exit path.",
 )
 def descriptors(t: Context) -> None:
     before = warmed_up(t)
@@ -53,15 +53,15 @@ def descriptors(t: Context) -> None:
 
 @case(
     "res.descriptors.failed",
-    "Handshakes that failed leave no descriptors behind",
+    "Failed handshakes leak no descriptors",
     roles=SERVER,
     params={"enc": ENC, "count": (25,)},
     reqs="CN-009 CN-003",
     expect="conforms",
     tags=("dos",),
     liveness=False,
-    why="The error path is the one that forgets.",
-    hint="Close the socket on every way out.",
+    why="Leaks are most common on error paths.",
+    hint="Close the socket on every exit path.",
 )
 def descriptors_failed(t: Context) -> None:
     before = warmed_up(t)
@@ -84,15 +84,15 @@ def descriptors_failed(t: Context) -> None:
 
 @case(
     "res.threads",
-    "Connections that ended leave no threads behind",
+    "Ended connections leak no threads",
     roles=SERVER,
     params={"enc": ENC, "count": (40,)},
     reqs="CN-009",
     expect="conforms",
     tags=("dos",),
     liveness=False,
-    why="golang-ipc leaves a writer behind for every connection.",
-    hint="Whatever serves a connection ends with it.",
+    why="golang-ipc leaks a writer for every connection.",
+    hint="End each thread of a connection with the connection.",
 )
 def threads(t: Context) -> None:
     before = warmed_up(t)
@@ -116,13 +116,13 @@ def settled(t: Context, good: Callable[[], bool], word: str, describe: Callable[
 
 @case(
     "res.memory.announced",
-    "An announced length alone costs no memory",
+    "An announced length alone reserves no memory",
     params={"enc": ENC, "length": (0x10000000, 0xFFFFFFFF)},
     reqs="FR-007 SC-003 LM-015",
     expect="closed",
     tags=("dos",),
     why="Four bytes must not reserve gigabytes, not even of address space.",
-    hint="Check the length first; let the buffer grow with what arrives.",
+    hint="Check the length first; grow the buffer with the bytes that arrive.",
 )
 def memory_announced(t: Context) -> None:
     peer = t.open()
@@ -148,8 +148,8 @@ def memory_announced(t: Context) -> None:
     expect="conforms",
     tags=("dos", "slow"),
     liveness=False,
-    why="A leak per message ends every long connection.",
-    hint="Free, or reuse, what a message used.",
+    why="A leak per message exhausts the memory on a long connection.",
+    hint="Free or reuse the memory of each message.",
 )
 def memory_traffic(t: Context) -> None:
     peer = t.open()
@@ -167,14 +167,14 @@ def memory_traffic(t: Context) -> None:
 
 @case(
     "res.memory.handshake",
-    "Bytes before the end of the handshake cost a bounded amount of memory",
+    "Bytes before the end of the handshake use bounded memory",
     roles=SERVER,
     params={"enc": ("on",)},
     level="should",
     reqs="SC-004 SC-003 HS-004",
     expect="conforms closed",
     tags=("dos", "slow"),
-    why="Nobody has been authenticated, and nobody ever will be.",
+    why="Every client can send these bytes; the protocol has no authentication.",
     hint="Stop reading when the buffer is full.",
 )
 def memory_handshake(t: Context) -> None:
@@ -222,15 +222,15 @@ def state_of(path: str) -> str:
 
 @case(
     "res.idle",
-    "Nothing happens, and the processor rests",
+    "An idle implementation uses no processor time",
     params={"enc": ("on",), "state": ("connected", "ended", "failed", "stalled")},
     when=lambda role, enc, state: role == "server" or state in ("connected", "ended"),
     reqs="SC-002",
     expect="conforms",
     tags=("dos", "alone"),
     liveness=False,
-    why="An endless loop over a closed connection has starved whole programs.",
-    hint="Wait in poll, and take a closed descriptor out of it.",
+    why="An endless loop over a closed connection uses up the processor.",
+    hint="Wait in poll, and remove closed descriptors from it.",
 )
 def idle(t: Context) -> None:
     peer = t.open() if t.p.state != "stalled" else t.begin()
@@ -256,15 +256,15 @@ def idle(t: Context) -> None:
 
 @case(
     "res.descriptors.exhausted",
-    "A server without free descriptors serves on, waits quietly, and recovers",
+    "A server without free descriptors keeps serving, does not spin, and recovers",
     roles=SERVER,
     params={"enc": ("on",)},
     level="should",
     reqs="CN-008 CN-005 SC-002",
     expect="conforms",
     tags=("dos", "alone"),
-    why="accept fails and the socket stays ready: trying at once burns the processor, giving up ends the service.",
-    hint="Wait a little, or until a connection ends, and accept again.",
+    why="accept fails and the socket stays ready: a retry at once spins, giving up ends the service.",
+    hint="Wait briefly, or until a connection ends, then accept again.",
 )
 def descriptors_exhausted(t: Context) -> None:
     peer = t.open()

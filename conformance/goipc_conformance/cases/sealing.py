@@ -38,7 +38,7 @@ def flip(at: int, bit: int = 0) -> Change:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="A tag that is compared in part, or not at all, protects nothing.",
+    why="A tag that is compared only in part, or not at all, does not protect.",
     hint="Compare all 16 bytes. gcm_memory of libtomcrypt 1.18 does not compare.",
 )
 def tag_bit(t: Context) -> None:
@@ -53,7 +53,7 @@ def tag_bit(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="Some implementations take zeros for a tag that is absent.",
+    why="Some implementations treat a tag of zeros as absent.",
     hint="There is no frame without a tag.",
 )
 def tag_zero(t: Context) -> None:
@@ -102,8 +102,8 @@ def ciphertext_bit(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="Who opens a frame while it arrives has a second way to forget the tag.",
-    hint="Nothing of a frame is delivered before its tag has been compared, however it came.",
+    why="Decryption in parts has its own code path, which must check the tag, too.",
+    hint="Deliver no part of a frame before its tag was compared, however it arrived.",
 )
 def cut(t: Context) -> None:
     peer = t.open()
@@ -125,7 +125,7 @@ def cut(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="The nonce is part of what the tag protects.",
+    why="The tag also protects the nonce.",
     hint="Use the 12 bytes as received.",
 )
 def nonce_bit(t: Context) -> None:
@@ -140,7 +140,7 @@ def nonce_bit(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="This is what encryption is for.",
+    why="Only a peer with the connection's key may send frames.",
     hint="Derive one key per connection.",
 )
 def key_wrong(t: Context) -> None:
@@ -151,13 +151,13 @@ def key_wrong(t: Context) -> None:
 
 @case(
     "seal.key.unstripped-empty",
-    "The key of an empty X is not the key of everybody",
+    "The key of an empty X does not open other connections",
     params={"enc": ON},
     reqs="SE-010 KD-011",
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="Libraries that fail to compute the secret leave zeros behind; their key is known to all.",
+    why="A library that fails to compute the secret may leave zeros, whose key is public.",
     hint="Check every result of the key agreement.",
 )
 def key_of_nothing(t: Context) -> None:
@@ -175,7 +175,7 @@ def key_of_nothing(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="A tag in the middle is no tag.",
+    why="The tag must end the frame.",
     hint="The tag is the last 16 bytes of what the length counts.",
 )
 def data_appended(t: Context) -> None:
@@ -184,13 +184,13 @@ def data_appended(t: Context) -> None:
 
 @case(
     "seal.runt-plaintext",
-    "A sealed message without a whole type ends the connection",
+    "A sealed message without a complete type ends the connection",
     params={"enc": ON, "size": (0, 1, 3)},
     reqs="FR-005 SC-001",
     expect="closed",
     tags=("dos",),
-    why="golang-ipc dies of it, and the sender needs no more than a handshake.",
-    hint="28 bytes of nonce and tag and 4 of type are the least; check the length before opening.",
+    why="golang-ipc crashes, and any client that completes a handshake can send it.",
+    hint="The minimum is 28 bytes of nonce and tag and 4 of type; check the length before opening.",
 )
 def runt_plaintext(t: Context) -> None:
     peer = t.open()
@@ -206,7 +206,7 @@ def runt_plaintext(t: Context) -> None:
     expect="closed",
     also="delivered+ignored delivered+closed",
     tags=("security",),
-    why="After a forged frame nothing on the stream can be trusted.",
+    why="After a forged frame no later byte of the stream can be trusted.",
     hint="Stop decoding at the first failure, even if more is in the buffer.",
 )
 def after_failure(t: Context) -> None:
@@ -220,14 +220,14 @@ def after_failure(t: Context) -> None:
 
 @case(
     "seal.before-failure",
-    "What came whole before a forged frame is delivered",
+    "Complete messages before a forged frame are delivered",
     params={"enc": ON},
     adapter_level=1,
     reqs="SE-010 FR-009 FR-013",
     expect="closed",
     also="ignored",
-    why="A failure is no reason to lose what was received before it.",
-    hint="Deliver in order, then fail.",
+    why="A failure must not lose earlier messages.",
+    hint="Deliver in sequence, then fail.",
 )
 def before_failure(t: Context) -> None:
     peer = t.open()
@@ -248,7 +248,7 @@ def before_failure(t: Context) -> None:
     expect="conforms",
     tags=("security",),
     liveness=False,
-    why="Two frames under one nonce give away both texts and the means to forge.",
+    why="Two frames under one nonce reveal both texts and allow forgery.",
     hint="A counter per connection and direction, or 12 random bytes each time.",
 )
 def nonce_unique(t: Context) -> None:
@@ -291,7 +291,7 @@ def nonce_ours(t: Context) -> None:
     expect="conforms",
     tags=("security",),
     liveness=False,
-    why="Both sides seal under one key. Counters that both begin at 0 would meet at once.",
+    why="Both sides use one key. Two counters that start at 0 would collide at once.",
     hint="8 random bytes per connection with the role in the top bit and a counter, or 12 random bytes.",
 )
 def nonce_form(t: Context) -> None:
@@ -322,7 +322,7 @@ def counted(t: Context, sealed: int, opened: int = 0) -> Any:
 
 @case(
     "seal.count.exhausted",
-    "The connection ends rather than seal more than 2^32 - 1 frames",
+    "A connection ends before it seals more than 2^32 - 1 frames",
     adapter_level=1,
     own_server=True,
     needs=("hooks.sealed",),
@@ -331,8 +331,8 @@ def counted(t: Context, sealed: int, opened: int = 0) -> Any:
     expect="closed",
     also="closed+wrong-class closed+silent",
     tags=("security",),
-    why="The counter in the nonce would begin again, and with the second frame under a nonce both are readable.",
-    hint="Count what was sealed, the limit included; at 4294967295 the connection has failed.",
+    why="The counter in the nonce would wrap, and two frames under one nonce can be read.",
+    hint="Count the sealed frames, including LIMIT; fail the connection at 4294967295.",
 )
 def count_exhausted(t: Context) -> None:
     frames = 4
@@ -364,7 +364,7 @@ def count_exhausted(t: Context) -> None:
     reqs="SE-009 SE-005 SE-006",
     expect="conforms",
     tags=("security",),
-    why="Among 2^32 random nonces two are likely enough the same; a counter is good for all of its 32 bits.",
+    why="Random nonces may collide before 2^32 frames in all; a counter never repeats in its 32 bits.",
     hint="With random nonces count both directions; with a counter use unsigned arithmetic.",
 )
 def count_random(t: Context) -> None:
@@ -389,14 +389,14 @@ def count_random(t: Context) -> None:
 
 @case(
     "seal.nonce.any",
-    "Every nonce of ours is accepted",
+    "Every nonce of the peer is accepted",
     params={"enc": ON, "nonce": ("zeros", "ones", "random")},
     reqs="SE-007",
     expect="conforms",
     positive=True,
     tags=("interop",),
-    why="How a sender chooses its nonces is its own affair.",
-    hint="Take the 12 bytes as they are.",
+    why="A sender may choose its nonces in any way.",
+    hint="Use the 12 bytes unchanged.",
 )
 def nonce_any(t: Context) -> None:
     peer = t.open()
@@ -408,15 +408,15 @@ def nonce_any(t: Context) -> None:
 
 @case(
     "seal.reflected",
-    "A frame of its own that comes back is not taken for one of ours",
+    "A frame reflected to its sender is rejected",
     params={"enc": ON},
     level="should",
     reqs="SE-013",
     expect="closed",
     also="delivered+ignored ignored",
     tags=("security",),
-    why="One key serves both directions, so that a mirror passes for a peer.",
-    hint="Refuse frames whose nonce you used yourself.",
+    why="Both directions use one key, so a reflected frame opens.",
+    hint="Refuse frames with a nonce that you have used.",
 )
 def reflected(t: Context) -> None:
     peer = t.open()
@@ -434,7 +434,7 @@ def reflected(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="A comparison that adds up differences, rather than collect them, forgives those that cancel out.",
+    why="A comparison that adds or XORs differences misses those that cancel out.",
     hint="Combine the differences of the bytes with OR.",
 )
 def tag_pair(t: Context) -> None:
@@ -455,8 +455,8 @@ def tag_pair(t: Context) -> None:
     expect="closed",
     also=LENIENT,
     tags=("security",),
-    why="What is opened in parts is checked at the end, if it is.",
-    hint="Hand out nothing before the whole tag was compared.",
+    why="Decryption in parts must check the tag at its end.",
+    hint="Deliver nothing before the complete tag was compared.",
 )
 def tag_large(t: Context) -> None:
     tamper(t, flip(-1), "the last byte of the tag changed", t.p.size)
@@ -464,15 +464,15 @@ def tag_large(t: Context) -> None:
 
 @case(
     "seal.reflected.earlier",
-    "An earlier frame of its own that comes back is not taken for one of ours",
+    "An earlier frame reflected to its sender is rejected",
     params={"enc": ON},
     level="should",
     reqs="SE-013",
     expect="closed",
     also="delivered+ignored ignored",
     tags=("security",),
-    why="Who remembers only the last nonce is deceived by the one before.",
-    hint="Recognise your own prefix, not your own last nonce.",
+    why="An implementation that remembers only its last nonce accepts an earlier one.",
+    hint="Recognise your own prefix, not only your last nonce.",
 )
 def reflected_earlier(t: Context) -> None:
     peer = t.open()
@@ -486,13 +486,13 @@ def reflected_earlier(t: Context) -> None:
 
 @case(
     "seal.replayed",
-    "A frame that comes twice harms nobody",
+    "A repeated frame does no harm",
     params={"enc": ON},
     level="may",
     reqs="SE-014 SC-001",
     expect="closed delivered+ignored ignored",
     tags=("security",),
-    why="The format has no sequence numbers; an implementation may still notice.",
+    why="The format has no sequence numbers; an implementation may still detect the repetition.",
     hint="Refusing a nonce that was received before is allowed.",
 )
 def replayed(t: Context) -> None:
@@ -518,7 +518,7 @@ def replayed(t: Context) -> None:
 
 @case(
     "seal.key.fresh",
-    "The same connection twice has different keys",
+    "Two connections never have the same key",
     params={"enc": ON},
     reqs="KD-001 CN-016",
     expect="closed",

@@ -19,7 +19,7 @@ TYPES = (1, 2, 127, 128, 255, 256, 65535, 65536, 0x01000000, 0x7FFFFFFF)
     expect="conforms",
     positive=True,
     liveness=False,
-    why="A type that is kept in 16 bits, or read in the wrong byte order, is another type.",
+    why="In 16 bits or in the wrong byte order it would be another type.",
     hint="32 bits, most significant byte first.",
 )
 def any_type(t: Context) -> None:
@@ -29,12 +29,12 @@ def any_type(t: Context) -> None:
 
 @case(
     "type.high",
-    "Types from 2^31 on are unsigned and no event of the implementation",
+    "Types from 2^31 on are unsigned, and never internal events",
     params={"enc": ENC, "type": (0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)},
     reqs="MT-006 MT-007 SC-001",
     expect="ignored",
     tags=("security",),
-    why="As a signed number such a type looks like an internal status, and a peer can forge one.",
+    why="As a signed number such a type looks like an internal status, so a peer could forge one.",
     hint="Keep the type unsigned, or in 64 bits.",
 )
 def high(t: Context) -> None:
@@ -47,7 +47,7 @@ def high(t: Context) -> None:
 
 @case(
     "type.zero.discarded",
-    "A message of type 0 is discarded without a trace",
+    "A message of type 0 is discarded silently",
     params={"enc": ENC, "size": (0, 1, 100)},
     reqs="MT-003",
     expect="ignored",
@@ -67,7 +67,7 @@ def zero_discarded(t: Context) -> None:
     reqs="MT-003 FR-009 SC-002",
     expect="ignored",
     tags=("dos",),
-    why="A receiver that recurses or waits after each would stall.",
+    why="A receiver that recurses or waits after each frame would stall.",
     hint="Loop to the next frame.",
 )
 def zero_many(t: Context) -> None:
@@ -83,7 +83,7 @@ def zero_many(t: Context) -> None:
     reqs="MT-003 FR-013",
     expect="conforms",
     positive=True,
-    why="Dropping one frame must not drop its neighbours.",
+    why="Discarding one frame must not affect the frames beside it.",
     hint="Consume exactly the dropped frame.",
 )
 def zero_between(t: Context) -> None:
@@ -95,14 +95,14 @@ def zero_between(t: Context) -> None:
 
 @case(
     "type.zero.tampered",
-    "A message of type 0 has to open like any other",
+    "A message of type 0 must be authentic, too",
     params={"enc": ("on",)},
     reqs="MT-004 SE-010",
     expect="closed",
     also="ignored",
     tags=("security",),
-    why="What is discarded is known only after it has been opened.",
-    hint="Verify first, then look at the type.",
+    why="The type is known only after the frame was opened.",
+    hint="Verify the tag, then check the type.",
 )
 def zero_tampered(t: Context) -> None:
     peer = t.open()
@@ -119,8 +119,8 @@ def zero_tampered(t: Context) -> None:
     reqs="MT-004 FR-006",
     expect="closed",
     tags=("dos",),
-    why="The length is judged before the type is known.",
-    hint="No exceptions before decoding.",
+    why="The length is checked before the type is known.",
+    hint="Check the length of every frame.",
 )
 def zero_over_limit(t: Context) -> None:
     peer = t.open()
@@ -137,7 +137,7 @@ def zero_over_limit(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="It would vanish at the other side.",
+    why="The receiver would discard it.",
     hint="Refuse locally with the class reserved-type; the connection stays.",
 )
 def zero_send(t: Context) -> None:
@@ -180,7 +180,7 @@ def exact(t: Context) -> None:
     expect="closed",
     also="delivered+ignored",
     tags=("dos",),
-    why="A limit that only senders keep protects nobody.",
+    why="A limit that is checked only by senders does not protect the receiver.",
     hint="Enforce it on receiving.",
 )
 def exceeded(t: Context) -> None:
@@ -202,7 +202,7 @@ def exceeded(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="The client sizes its messages by it.",
+    why="The client limits its messages to it.",
     hint="Four bytes, most significant first.",
 )
 def announced(t: Context) -> None:
@@ -223,7 +223,7 @@ def announced(t: Context) -> None:
     positive=True,
     liveness=False,
     why="Implementations of golang-ipc expect to exchange 3 MiB without configuration.",
-    hint="Use 3145728 unless told otherwise.",
+    hint="Use 3145728 unless configured otherwise.",
 )
 def default(t: Context) -> None:
     peer = t.open()
@@ -242,8 +242,8 @@ def default(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="A limit is what is allowed, not the first thing that is not.",
-    hint="Refuse only what is larger.",
+    why="The limit is inclusive.",
+    hint="Refuse only larger messages.",
 )
 def send_exact(t: Context) -> None:
     peer = t.open()
@@ -257,14 +257,14 @@ def send_exact(t: Context) -> None:
 
 @case(
     "limit.send.exceeded",
-    "The application is told that its message is too large, and nothing is sent",
+    "A message above the limit gives an error to the application, and is not sent",
     params={"enc": ENC, "over": (1, 100000)},
     adapter_level=1,
     config=lambda **_: {"maximum": 4096},
     reqs="LM-006 LM-007 LM-008 ER-006",
     expect="conforms",
     liveness=False,
-    why="The other side would end the connection.",
+    why="The receiver would end the connection.",
     hint="Compare with the announced limit before sending.",
 )
 def send_exceeded(t: Context) -> None:
@@ -289,8 +289,8 @@ def send_exceeded(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="The announced limit says what the server takes, not what it sends.",
-    hint="Keep two numbers: what may be sent, and what is accepted.",
+    why="The announced limit is what the server accepts, not what it sends.",
+    hint="Keep two numbers: the limit for sending and the limit for receiving.",
 )
 def client_own(t: Context) -> None:
     peer = t.open()
@@ -301,7 +301,7 @@ def client_own(t: Context) -> None:
 
 @case(
     "limit.client.finite",
-    "A huge announced limit does not lift the client's own",
+    "A huge announced limit does not raise the client's own",
     roles=("client",),
     params={"enc": ENC},
     config=lambda **_: {"maximum": 0xFFFFFFFF},
@@ -309,7 +309,7 @@ def client_own(t: Context) -> None:
     expect="closed",
     tags=("dos",),
     why="Otherwise the server decides how much memory the client uses.",
-    hint="Limit what is received by a number of your own; 3145728 by default.",
+    hint="Use a receive limit of your own; 3145728 by default.",
 )
 def client_finite(t: Context) -> None:
     peer = t.open()
@@ -330,8 +330,8 @@ def client_finite(t: Context) -> None:
     expect="conforms",
     positive=True,
     liveness=False,
-    why="A limit is what is allowed, not the first thing that is not.",
-    hint="Refuse only what is larger.",
+    why="The limit is inclusive.",
+    hint="Refuse only larger messages.",
 )
 def client_configured(t: Context) -> None:
     peer = t.open()
@@ -349,8 +349,8 @@ def client_configured(t: Context) -> None:
     reqs="LM-004 FR-006 FR-007",
     expect="closed",
     tags=("dos",),
-    why="A setting that does nothing is worse than none.",
-    hint="Judge every received length by it.",
+    why="A setting without effect misleads its user.",
+    hint="Check every received length against it.",
 )
 def client_configured_over(t: Context) -> None:
     peer = t.open()
@@ -370,7 +370,7 @@ def client_configured_over(t: Context) -> None:
     reqs="LM-011 LM-002",
     expect="conforms refused",
     liveness=False,
-    why="golang-ipc takes smaller settings for a mistake and uses its default.",
+    why="golang-ipc treats smaller settings as a mistake and uses its default.",
     hint="Use the default, or refuse the setting.",
 )
 def floor(t: Context) -> None:
@@ -382,14 +382,14 @@ def floor(t: Context) -> None:
 
 @case(
     "type.high.send",
-    "A type above 2^31 - 1 is refused locally, or sent as it is",
+    "A type above 2^31 - 1 is refused locally, or sent unchanged",
     adapter_level=1,
     level="should",
     params={"enc": ENC, "type": (0x80000000, 0xFFFFFFFF)},
     reqs="MT-005 ER-006",
     expect="conforms accepted",
     liveness=False,
-    why="Receivers with signed types take it for something else.",
+    why="Receivers with signed types read another number.",
     hint="Refuse it locally, or document it.",
 )
 def high_send(t: Context) -> None:
