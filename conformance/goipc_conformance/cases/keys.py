@@ -220,7 +220,10 @@ def leading_zero(t: Context) -> None:
     t.exchange(peer, 5, b"leading zero")
 
 
-SEARCH_S, SEARCHES_MAX = 1.0, 200  # a piece of the search, and how many pieces
+# A piece of the search, and how many pieces. A search takes half a second of one processor as a rule. A piece is shorter
+# than the usual 10 s for a handshake, and long enough that hardly any search needs a second one: golang-ipc stops
+# listening when a handshake is abandoned.
+SEARCH_S, SEARCHES_MAX = 8.0, 25
 KNOWN = keys.scalar_from("a known private key")
 BESIDE_KNOWN = keys.scalar_from("ours, beside a known one") % (keys.ORDER >> 1)
 # What BESIDE_KNOWN lacks to a key that with the known one gives an X with so many zero bytes. A search finds 193700 in
