@@ -150,7 +150,8 @@ static void test_multiplications_take_no_memory(void)
 /* What a later GMP could ask for: more than is there, and more of it. */
 static void ask_for_much(void)
 {
-    void *(*allocate)(size_t), *(*reallocate)(void *, size_t, size_t);
+    void *(*allocate)(size_t);
+    void *(*reallocate)(void *, size_t, size_t);
     void (*release)(void *, size_t);
     uint8_t *small, *grown, *huge;
 
@@ -191,7 +192,6 @@ static void test_more_memory_than_is_there(void)
 
 static void read_number(mpz_t number, const uint8_t bytes[48])
 {
-    mpz_init(number);
     mpz_import(number, 48, 1, 1, 1, 0, bytes);
 }
 
@@ -202,6 +202,8 @@ static int set_point(const uint8_t x_bytes[48], const uint8_t y_bytes[48], int n
     int result;
 
     ecc_point_init(&point, nettle_get_secp_384r1());
+    mpz_init(x);
+    mpz_init(y);
     read_number(x, x_bytes);
     read_number(y, y_bytes);
     if (negative) {
@@ -245,6 +247,7 @@ static void test_ecc_scalar_set(void)
     mpz_t number;
 
     ecc_scalar_init(&set, nettle_get_secp_384r1());
+    mpz_init(number);
     for (int step = -2; step <= 2; step++) {
         EXPECT(test_from_hex("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf"
                              "581a0db248b0a77a",
@@ -256,8 +259,8 @@ static void test_ecc_scalar_set(void)
         EXPECT(goipci_private_key_valid(bytes) == (step < 0));
         mpz_set_si(number, step); /* and -2 to 2 */
         EXPECT((ecc_scalar_set(&set, number) == 1) == (step > 0));
-        mpz_clear(number);
     }
+    mpz_clear(number);
     ecc_scalar_clear(&set);
 }
 

@@ -194,6 +194,8 @@ static void expect_client_text(goipc_client *client, goipc_error returned, goipc
 
 static void test_every_error_has_a_text(void)
 {
+    const goipc_server_config server_config = {.options.message_size_max = 1024};
+    const goipc_client_config client_config = {.options.message_size_max = 1024};
     const goipc_client_config lonely_config = {.options.write_timeout_ms = 20};
     static uint8_t large[2000];
     test_pair pair;
@@ -202,8 +204,7 @@ static void test_every_error_has_a_text(void)
     goipc_message message;
     char name[64];
 
-    pair_start(&pair, (goipc_server_config){.options.message_size_max = 1024},
-               (goipc_client_config){.options.message_size_max = 1024});
+    pair_start(&pair, server_config, client_config);
     expect_server_text(pair.server, goipc_server_read(pair.server, 1, &message),
                        GOIPC_ERROR_TIMEOUT);
     expect_server_text(pair.server, goipc_server_write(pair.server, 77, 1, "x", 1),

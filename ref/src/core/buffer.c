@@ -156,11 +156,10 @@ void goipci_buffer_commit(goipci_buffer *buffer, size_t size)
 
 goipc_error goipci_buffer_append(goipci_buffer *buffer, const uint8_t *bytes, size_t size)
 {
-    size_t capacity;
     const goipc_error error = goipci_buffer_reserve(buffer, size);
 
     if (error == GOIPC_ERROR_OK && size > 0) {
-        memcpy(goipci_buffer_room(buffer, &capacity), bytes, size);
+        memcpy(buffer->bytes + buffer->write_at, bytes, size);
         goipci_buffer_commit(buffer, size);
     }
     return error;

@@ -91,7 +91,7 @@ static goipc_error aead_start(void *context, void *aead, const uint8_t nonce[12]
     aead_state *state = aead;
 
     (void)context;
-    assert(aead != NULL && nonce != NULL);
+    assert(state != NULL && nonce != NULL);
     state->opens = opens;
     gcm.start(&state->key, &state->message, nonce, no_data, 0);
     return GOIPC_ERROR_OK;

@@ -269,7 +269,7 @@ static inline goipc_error aead_start(void *context, void *aead, const uint8_t no
     aead_state *state = aead;
 
     (void)context;
-    assert(aead != NULL && nonce != NULL);
+    assert(state != NULL && nonce != NULL);
     state->opens = opens;
     gcm_aes256_set_iv(&state->gcm, GOIPC_NONCE_SIZE, nonce);
     return GOIPC_ERROR_OK;
