@@ -597,14 +597,16 @@ int32_t goipc_server_poll_timeout_ms(goipc_server *server)
     return timeout_ms;
 }
 
+/* The endpoint is the first member of what the argument points to. That may be NULL or closed, so it
+ * is only compared. */
 void goipc_server_interrupt(goipc_server *server)
 {
-    goipci_endpoint_interrupt(&server->endpoint);
+    goipci_endpoint_interrupt((goipci_endpoint *)(void *)server);
 }
 
 void goipc_server_stop(goipc_server *server)
 {
-    goipci_endpoint_stop(server == NULL ? NULL : &server->endpoint);
+    goipci_endpoint_stop((goipci_endpoint *)(void *)server);
 }
 
 void goipc_server_resume(goipc_server *server)
