@@ -805,7 +805,8 @@ GOIPC_API GOIPC_MUST_USE goipc_error goipc_server_credentials(goipc_server *serv
                                                               goipc_client_id client,
                                                               goipc_credentials *credentials);
 
-/* LISTENING without clients, CONNECTED with at least one, CLOSED after goipc_server_stop. */
+/* LISTENING without clients, CONNECTED with at least one, CLOSED once goipc_server_stop or
+ * goipc_server_close has begun. */
 GOIPC_API goipc_status goipc_server_status(goipc_server *server);
 /* Clients that are connected now. */
 GOIPC_API size_t goipc_server_client_count(goipc_server *server);
