@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory: the default allocator, and capped growable bytes with two cursors. */
+/* The default allocator, and buffers: growable bytes with a maximum size and two cursors. */
 #include "core/internal.h"
 
 #include <assert.h>
@@ -53,7 +53,7 @@ void goipci_release(const goipc_allocator *allocator, void *memory, size_t size)
 
 /* --- buffer ----------------------------------------------------------------------------------- */
 
-/* The first allocation, so that the short messages of a handshake do not each make it grow. */
+/* The first allocation: large enough that the short messages of a handshake do not make it grow. */
 enum { CAPACITY_FIRST = 256 };
 
 bool goipci_buffer_valid(const goipci_buffer *buffer)
@@ -125,7 +125,7 @@ goipc_error goipci_buffer_reserve(goipci_buffer *buffer, size_t size)
     if (size > buffer->capacity_max - waiting) {
         return GOIPC_ERROR_CAPACITY;
     }
-    /* Moving is worth it when at least as much was consumed as has to be moved; otherwise a nearly
+    /* Move only if at least as many bytes were consumed as have to be moved. Otherwise a nearly
      * full buffer would be moved again and again for a few bytes each time. */
     fits = waiting + size <= buffer->capacity;
     if (fits && (buffer->read_at >= waiting || buffer->capacity == buffer->capacity_max)) {
@@ -169,7 +169,7 @@ void goipci_buffer_consume(goipci_buffer *buffer, size_t size)
 {
     assert(size <= goipci_buffer_size(buffer));
     buffer->read_at += size;
-    /* An empty buffer starts again at the front. Nothing is overwritten before the next write. */
+    /* An empty buffer starts again at the front. Old bytes stay valid until the next write. */
     if (buffer->read_at == buffer->write_at) {
         buffer->read_at = 0;
         buffer->write_at = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the same for every back end: wiping, comparing, keys, nonces, single sealed frames. */
+/* Functions that are the same for every back end: keys, nonces, single sealed frames. */
 #include "core/crypto_backend.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* 1 where left < right as big-endian numbers of 48 bytes, else 0: the borrow of left - right. */
+/* 1 if left < right as big-endian numbers of 48 bytes, else 0: the borrow of left - right. */
 static unsigned is_below(const uint8_t left[48], const uint8_t right[48])
 {
     unsigned borrow = 0;
@@ -51,7 +51,7 @@ bool goipci_private_key_valid(const uint8_t private_key[48])
     for (size_t i = 0; i < GOIPC_P384_PRIVATE_SIZE; i++) {
         bits |= private_key[i];
     }
-    /* One answer from both conditions at once: (bits + 255) >> 8 is 1 unless all bits are 0. */
+    /* Combines both conditions without a branch: (bits + 255) >> 8 is 1 unless all bits are 0. */
     return (is_below(private_key, p384_order) & (bits + 255) >> 8) != 0;
 }
 
@@ -67,7 +67,8 @@ bool goipci_public_key_in_range(const uint8_t public_key[97])
 /* req: KD-002, KD-003 */
 goipc_error goipci_private_key_draw(const goipc_crypto *crypto, uint8_t private_key[48])
 {
-    /* A good source is refused once in 2^190 draws; one that gives nothing else is broken. */
+    /* A good source fails this check once in 2^190 draws; a source that fails it often is
+     * broken. */
     enum { DRAWS_MAX = 64 };
 
     assert(crypto != NULL && private_key != NULL);
@@ -97,8 +98,8 @@ goipc_error goipc_crypto_derive_key(const goipc_crypto *crypto, const uint8_t sh
     assert(crypto != NULL && shared_x != NULL && key != NULL);
     assert(form == GOIPC_KEY_FORM_MINIMAL || form == GOIPC_KEY_FORM_FIXED);
     if (form == GOIPC_KEY_FORM_MINIMAL) {
-        /* The protocol itself makes the number of leading zero bytes visible in the time that
-         * hashing takes; down to nothing at all, when X is 0. */
+        /* The time of hashing depends on the number of leading zero bytes: the protocol requires
+         * that. If X is 0, no byte is hashed. */
         while (zeros < GOIPC_P384_SHARED_SIZE && shared_x[zeros] == 0) {
             zeros++;
         }
@@ -196,8 +197,8 @@ goipc_error goipc_crypto_open_frame(const goipc_crypto *crypto, const uint8_t ke
     assert(crypto != NULL && key != NULL && body != NULL);
     assert(type != NULL && data != NULL && data_size != NULL);
     text = body + GOIPC_NONCE_SIZE;
-    /* The second condition, a body that no length can announce, is written so that it is no
-     * constant where size_t has 32 bits. */
+    /* The second condition is a body larger than any length prefix. It is written so that it is no
+     * constant if size_t has 32 bits. */
     if (body_size < GOIPC_SEAL_OVERHEAD + GOIPC_FRAME_TYPE_SIZE || body_size >> 31 > 1) {
         return GOIPC_ERROR_FRAME_SIZE;
     }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which back end is used: curve and cipher are chosen apart. Every back end is set up once in the
- * life of the process. */
+/* Chooses the back end: curve and cipher separately. Every back end is set up once per process. */
 #include "core/crypto_backend.h"
 #include "core/system.h"
 
@@ -12,15 +11,15 @@ enum { CURVES = 3, CIPHERS = 4, NAME_SIZE = 24 };
 
 _Static_assert(CURVES *CIPHERS == GOIPCI_CRYPTO_TABLES_MAX, "every pair");
 
-/* A table for every pair of a curve (and hash) and a cipher, the best first in both directions.
- * NULL where a half is not there. Set once, and constant from then on. */
+/* A table for every pair of a curve (with hash) and a cipher, the best first in both dimensions.
+ * NULL if one half is not available. Set once, then constant. */
 static const goipc_crypto *tables[CURVES][CIPHERS];
 
-/* The curve's table with the other one's cipher in it. */
+/* The curve's table with the cipher of another. */
 static void combine(const goipc_crypto *curve, const goipc_crypto *cipher, char name[NAME_SIZE],
                     goipc_crypto *combined)
 {
-    /* The functions of both get the same context: that of a table of ours is NULL. */
+    /* The functions of both get the same context, which is NULL in every built-in table. */
     assert(curve->context == NULL && cipher->context == NULL);
     (void)snprintf(name, NAME_SIZE, "%s+%s", curve->name, cipher->name);
     *combined = *cipher;
@@ -31,7 +30,7 @@ static void combine(const goipc_crypto *curve, const goipc_crypto *cipher, char 
     combined->sha256 = curve->sha256;
 }
 
-/* The order is that of preference.
+/* In the order of preference.
  * Curve: nettle's takes a fourth of OpenSSL's time; libtomcrypt's is not constant-time.
  * Cipher: IPSec MB's is the fastest at every size. OpenSSL's comes before nettle's, which is faster
  * up to 1.5 KiB, but half as fast for large messages, twice as large (4.4 KB) for an idle

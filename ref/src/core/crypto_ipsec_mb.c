@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The AES-256-GCM of Intel's Multi-Buffer Crypto for IPsec library (x86-64 only), and the only file
- * that includes it. It has no curve and its hash is not used: this table completes another one.
- *
- * Only the single-buffer GCM calls are used. They keep all state in the key and in the message, and
- * are safe from several threads on different ones; what they share is the library's error variable,
- * which they set to 0 and which is not read after registration. Keys are constant in time by AES
- * and carry-less multiplication instructions. The library is refused where the processor lacks
- * these, where its own self-test failed, and where it was built without SAFE_DATA: it then leaves
+ * that includes it. It has no curve, and its hash is not used: crypto_choose.c combines this table
+ * with another. Only the single-buffer GCM calls are used. They keep all state in the key and in
+ * the message, so threads may use different ones at the same time. They share only the library's
+ * error variable, which they set to 0 and which is not read after registration. AES and carry-less
+ * multiplication instructions make them constant-time. The library is not used if the processor
+ * lacks these, if its own self-test failed, or if it was built without SAFE_DATA: it then leaves
  * keys in registers and on the stack. */
 #include "core/crypto_backend.h"
 
@@ -15,7 +14,7 @@
 
 #include <intel-ipsec-mb.h>
 
-/* What some versions do not have. */
+/* Some versions do not define these. */
 #ifndef IMB_FEATURE_AESNI_EMU
 #define IMB_FEATURE_AESNI_EMU 0
 #endif
@@ -24,7 +23,7 @@
 #define IMB_FEATURE_SELF_TEST_PASS 0
 #endif
 
-/* The functions for this processor: set once, before the table is given out. */
+/* The functions for this processor: set once, before the table is used. */
 static struct {
     aes_gcm_pre_t set_key;
     aes_gcm_enc_dec_t seal;
@@ -36,11 +35,11 @@ static struct {
 } gcm;
 static bool is_usable;
 
-/* A small message is put together on the stack: reading it back from where its ciphertext goes
- * would wait for memory that is not in the nearest cache. */
+/* A small message is assembled on the stack: reading it back from the place of its ciphertext would
+ * be slower, since that memory is not in the first-level cache. */
 enum { NEAR_SIZE_MAX = 256 };
 
-/* An aead object: 64-byte boundary in memory that is up to 63 bytes larger. */
+/* An aead object, aligned to 64 bytes in an allocation that is up to 63 bytes larger. */
 typedef struct aead_state {
     struct gcm_key_data key;
     struct gcm_context_data message;
@@ -53,7 +52,7 @@ enum {
     ALLOCATED_SIZE = (int)sizeof(aead_state) + KEY_ALIGNMENT - 1,
 };
 
-/* Its pointers are not const; without associated data it is never followed. */
+/* The library's pointer is not const; without associated data it is never read. */
 static const uint8_t no_data[1];
 
 static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
@@ -175,7 +174,7 @@ static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12],
     (void)context;
     assert(aead != NULL && nonce != NULL && tag != NULL);
     assert((in != NULL && out != NULL) || in_size == 0);
-    /* The library wants pointers that are not NULL, even to nothing. */
+    /* The library requires pointers that are not NULL, even for no bytes. */
     gcm.open(&state->key, &state->message, in_size > 0 ? out : none, in_size > 0 ? in : no_data,
              in_size, nonce, no_data, 0, expected, GOIPC_TAG_SIZE);
     error = goipci_tag_verdict(expected, tag);
@@ -197,8 +196,7 @@ static bool is_safe(uint64_t features)
            !self_test_failed;
 }
 
-/* The manager (200 KB) is for jobs in several buffers: only its table for this processor is kept.
- */
+/* The manager (200 KB) is for multi-buffer jobs: only its functions for this processor are kept. */
 void goipci_ipsec_mb_register(void)
 {
     IMB_MGR *manager = alloc_mb_mgr(0);

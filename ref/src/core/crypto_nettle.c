@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The nettle back end, and the only file that includes nettle, hogweed and GMP. Its scalar
- * multiplication is side-channel silent on every processor; its AES is where the processor has
- * instructions for it, and looks up tables by key elsewhere.
+ * multiplication is side-channel silent on every processor. Its AES is constant-time only if the
+ * processor has AES instructions; otherwise it uses tables.
  *
- * What the libraries do not do, and what therefore happens here: hogweed takes its scratch memory
- * from GMP, which ends the process when there is none and frees it unwiped, so each multiplication
- * brings its own memory and wipes it. ecc_scalar_set compares a private key in variable time, so
- * scalars are checked by goipci_private_key_valid and laid out here. gcm_aes256_digest compares no
- * tags. */
+ * This file adds what the libraries lack:
+ * - Hogweed takes its scratch memory from GMP, which aborts the process without memory and frees it
+ *   unwiped. So each multiplication supplies its own memory and wipes it.
+ * - ecc_scalar_set compares a private key in variable time. So goipci_private_key_valid checks
+ *   scalars, and this file converts them.
+ * - gcm_aes256_digest does not compare tags. */
 #include "core/crypto_backend.h"
 #include "core/system.h"
 
@@ -66,7 +67,7 @@ static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_
 
 /* --- GMP's memory ----------------------------------------------------------------------------- */
 
-/* What one multiplication needs, and the memory that GMP gets while it runs. */
+/* The numbers of one multiplication, and the memory that GMP gets while it runs. */
 typedef struct multiplication {
     mp_limb_t scalar[LIMBS];
     mp_limb_t point[2 * LIMBS];
@@ -81,7 +82,7 @@ typedef struct multiplication {
 /* The multiplication that this thread is in. While it is NULL, GMP's memory is the program's. */
 static _Thread_local multiplication *running;
 
-/* The functions that GMP had before. */
+/* GMP's earlier functions. */
 static void *(*allocate_before)(size_t size);
 static void *(*reallocate_before)(void *memory, size_t old_size, size_t new_size);
 static void (*release_before)(void *memory, size_t size);
@@ -104,7 +105,7 @@ static void *allocate(size_t size)
     return memory;
 }
 
-/* Scratch memory is given back when the multiplication ends. */
+/* Scratch memory is released when the multiplication ends. */
 static void release(void *memory, size_t size)
 {
     if (is_scratch(memory)) {
@@ -131,7 +132,7 @@ static void *reallocate(void *memory, size_t old_size, size_t new_size)
 
 /* --- P-384 ------------------------------------------------------------------------------------ */
 
-/* Big-endian bytes to limbs, the least significant first, in the same time for every value. */
+/* Converts big-endian bytes to limbs, the least significant first, in constant time. */
 static void read_limbs(const uint8_t bytes[48], mp_limb_t limbs[LIMBS])
 {
     for (size_t i = 0; i < LIMBS; i++) {
@@ -173,7 +174,7 @@ static goipc_error multiply(multiplication *work, const uint8_t private_key[48],
     } else {
         read_limbs(peer_public_key + 1, limbs[0]);
         read_limbs(peer_public_key + 1 + GOIPC_P384_SHARED_SIZE, limbs[1]);
-        /* This checks that the point is on the curve. With cofactor 1 no more is to be checked. */
+        /* This checks that the point is on the curve. With cofactor 1 no other check is needed. */
         if (ecc_point_set(&point, mpz_roinit_n(x, limbs[0], LIMBS),
                           mpz_roinit_n(y, limbs[1], LIMBS)) == 1) {
             ecc_point_mul(&product, &scalar, &point);
@@ -233,7 +234,7 @@ static goipc_error make_shared(void *context, const uint8_t private_key[48],
 
 /* --- AES-256-GCM ------------------------------------------------------------------------------ */
 
-/* Key schedule, table of the hash (4 KiB) and the message that is under way. */
+/* Key schedule, table of the hash (4 KiB) and the state of the current message. */
 typedef struct aead_state {
     struct gcm_aes256_ctx gcm;
     bool opens;
@@ -348,9 +349,9 @@ static goipc_error aead_open(void *context, void *aead, const uint8_t nonce[12],
 
 /* --- registration ----------------------------------------------------------------------------- */
 
-static bool is_usable; /* set once, before the table is given out */
+static bool is_usable; /* set once, before the table is used */
 
-/* Whether this nettle lays out a scalar as read_limbs does, which its header does not promise. */
+/* Whether this nettle stores a scalar as read_limbs does, which its header does not guarantee. */
 static bool scalar_is_limbs(void)
 {
     const struct ecc_curve *curve = nettle_get_secp_384r1();
@@ -366,8 +367,8 @@ static bool scalar_is_limbs(void)
 
 void goipci_nettle_register(void)
 {
-    /* GMP's memory functions belong to the whole process: every call of the program's is handed on
-     * to those that were set before. */
+    /* GMP's memory functions are global: calls by the program are passed on to the functions that
+     * were set before. */
     mp_get_memory_functions(&allocate_before, &reallocate_before, &release_before);
     mp_set_memory_functions(allocate, reallocate, release);
     is_usable = scalar_is_limbs();

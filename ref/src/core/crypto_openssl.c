@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The OpenSSL 3 back end, and the only file that includes OpenSSL. Its AES and its scalar
- * multiplication are constant-time. OpenSSL's own objects come from OpenSSL's own allocator; what
- * fails inside is MEMORY or CRYPTO, and the thread's error queue is left as it was. */
+ * multiplication are constant-time. OpenSSL allocates its objects with its own allocator. Its
+ * failures are MEMORY or CRYPTO, and the thread's error queue stays unchanged. */
 #include "core/crypto_backend.h"
 #include "core/system.h"
 
@@ -18,12 +18,12 @@
 /* Lengths of EVP calls are int, and a frame may have 4 GiB. A multiple of the block size. */
 enum { CHUNK_SIZE_MAX = 1 << 30 };
 
-/* Set once, before the table is given out, and constant from then on. */
+/* Set once, before the table is used, then constant. */
 static EVP_CIPHER *cipher;
 static EVP_MD *digest;
 static EC_GROUP *group;
 
-/* The same of the FIPS provider; NULL where it is not loaded. */
+/* The same of the FIPS provider; NULL if it is not loaded. */
 #define FIPS_PROPERTIES "fips=yes"
 static EVP_CIPHER *fips_cipher;
 static EVP_MD *fips_digest;
@@ -46,7 +46,7 @@ bool goipci_openssl_fips_asked(void)
     return EVP_default_properties_is_fips_enabled(NULL) == 1;
 }
 
-/* Whose fault the failure of the last call was. */
+/* The error for the failure of the last call. */
 static goipc_error failure(void)
 {
     return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? GOIPC_ERROR_MEMORY
@@ -82,7 +82,7 @@ static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_
 
 /* --- P-384 ------------------------------------------------------------------------------------ */
 
-/* What one multiplication needs; everything that holds a secret is cleared when it is freed. */
+/* The objects of one multiplication; those with a secret are cleared when they are freed. */
 typedef struct multiplication {
     BN_CTX *scratch;
     BIGNUM *scalar;
@@ -128,7 +128,7 @@ static goipc_error multiply_generator(multiplication *work, uint8_t public_key[9
 static goipc_error multiply_point(multiplication *work, const uint8_t peer_public_key[97],
                                   uint8_t shared_x[48])
 {
-    /* This checks that the point is on the curve. With cofactor 1 no more is to be checked. */
+    /* This checks that the point is on the curve. With cofactor 1 no other check is needed. */
     if (EC_POINT_oct2point(group, work->point, peer_public_key, GOIPC_P384_PUBLIC_SIZE,
                            work->scratch) != 1) {
         return ERR_GET_REASON(ERR_peek_last_error()) == EC_R_POINT_IS_NOT_ON_CURVE
@@ -182,7 +182,7 @@ static goipc_error make_shared(void *context, const uint8_t private_key[48],
     if (!goipci_private_key_valid(private_key)) {
         return GOIPC_ERROR_ARGUMENT;
     }
-    /* EC_POINT_oct2point alone would take the hybrid forms 06 and 07 as well. */
+    /* EC_POINT_oct2point alone would also accept the hybrid forms 06 and 07. */
     if (!goipci_public_key_in_range(peer_public_key)) {
         return GOIPC_ERROR_PUBLIC_KEY;
     }
@@ -232,9 +232,9 @@ static void aead_free(void *context, const goipc_allocator *allocator, void *aea
     EVP_CIPHER_CTX_free(aead); /* it wipes the key schedule; NULL is allowed */
 }
 
-/* Around what happens for every message. A mark costs as much as a tenth of sealing a small one, so
- * the second call is left out where it has nothing to do: ERR_set_mark fails for an empty queue,
- * and what went well has left it empty. */
+/* Used around the calls for every message. A mark costs as much as a tenth of sealing a small
+ * message, so the second call is omitted if it has no effect: ERR_set_mark fails for an empty
+ * queue, and a successful call leaves it empty. */
 static inline bool begin_quietly(void)
 {
     return ERR_set_mark() == 1;
@@ -248,7 +248,7 @@ static inline goipc_error end_quietly(bool is_marked, goipc_error error)
     return error;
 }
 
-/* What EVP_CIPHER_CTX_ctrl would hand on for a tag, after looking up what it is asked. */
+/* The parameter that EVP_CIPHER_CTX_ctrl would pass on for a tag, without its look-up. */
 #define THE_TAG(tag)                                                                               \
     {                                                                                              \
         OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, GOIPC_TAG_SIZE), OSSL_PARAM_END   \
@@ -308,7 +308,7 @@ static inline goipc_error finish_open(EVP_CIPHER_CTX *keyed, const uint8_t tag[1
                                                               : GOIPC_ERROR_DECRYPT;
 }
 
-/* Where the plaintext has been put together, none of it may stay when the cipher fails. */
+/* If the cipher fails, none of the assembled plaintext may stay there. */
 static goipc_error seal_gathered(EVP_CIPHER_CTX *keyed, size_t size, uint8_t *out)
 {
     const goipc_error error = update(keyed, out, size, out);
@@ -448,7 +448,7 @@ const goipc_crypto *goipci_openssl_table(void)
         .aead_finish_open = aead_finish_open,
     };
 
-    /* An OpenSSL that is set up without one of these is as good as none. */
+    /* An OpenSSL without one of these is not used. */
     return cipher != NULL && digest != NULL && group != NULL ? &table : NULL;
 }
 

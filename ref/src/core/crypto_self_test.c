@@ -151,7 +151,7 @@ static goipc_error test_open(const goipc_crypto *crypto, void *aead)
     return error == GOIPC_ERROR_DECRYPT ? GOIPC_ERROR_OK : GOIPC_ERROR_CRYPTO;
 }
 
-/* Two parts, of one block and of the rest. */
+/* Two parts: one block, and the rest. */
 static goipc_error run_parts(const goipc_crypto *crypto, void *aead, bool opens, const uint8_t *in,
                              uint8_t *out)
 {

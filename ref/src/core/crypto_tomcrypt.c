@@ -2,10 +2,12 @@
 /* The libtomcrypt back end, and the only file that includes libtomcrypt. It is the reference:
  * always built, portable, not constant-time (AES by tables, scalars through general arithmetic).
  *
- * What libtomcrypt 1.18 does not do, and what therefore happens here: it imports any bytes as a
- * point, so the curve equation is checked below; it does not compare tags, so they are compared
- * below; its own random source silently degrades when no descriptor is free, so it is never used;
- * its registries are not thread-safe, so registration happens once; and it frees numbers unwiped.
+ * This file adds what libtomcrypt 1.18 lacks:
+ * - It imports any bytes as a point, so the curve equation is checked below.
+ * - It does not compare tags, so they are compared below.
+ * - Its random source silently degrades when no descriptor is free, so it is never used.
+ * - Its registries are not thread-safe, so registration happens once.
+ * - It frees numbers unwiped, so they are wiped below.
  */
 #include "core/crypto_backend.h"
 #include "core/system.h"
@@ -13,16 +15,16 @@
 #include <assert.h>
 #include <string.h>
 
-#define LTM_DESC /* declares ltm_desc, which the library always has */
+#define LTM_DESC /* to declare ltm_desc, which the library always contains */
 #include <tomcrypt.h>
 #include <tommath.h>
 
-/* Set once, before the table is given out, and constant from then on. */
+/* Set once, before the table is used, then constant. */
 static int aes_index = -1;
 
 static void (*deinit_unwiped)(void *number);
 
-/* libtommath's mp_clear frees digits as they are, among them private scalars and shared secrets. */
+/* libtommath's mp_clear frees digits unwiped, including private scalars and shared secrets. */
 static void deinit_wiped(void *number)
 {
     mp_int *integer = number;
@@ -35,7 +37,7 @@ static void deinit_wiped(void *number)
 
 void goipci_tomcrypt_register(void)
 {
-    /* ltc_mp belongs to the whole process: a program that has chosen its provider keeps it. */
+    /* ltc_mp is global: if the program has chosen a provider, keep it. */
     if (ltc_mp.name == NULL) {
         ltc_mp = ltm_desc;
         deinit_unwiped = ltc_mp.deinit;
@@ -85,7 +87,7 @@ static goipc_error hash(void *context, const uint8_t *in, size_t in_size, uint8_
 
 /* --- P-384 ------------------------------------------------------------------------------------ */
 
-/* What one multiplication needs. */
+/* The numbers of one multiplication. */
 typedef struct multiplication {
     void *prime;
     void *b;
@@ -96,7 +98,7 @@ typedef struct multiplication {
     ecc_point *product;
 } multiplication;
 
-/* Ends the work, and with it what it has left on the stack. */
+/* Frees the numbers, and wipes the stack that the computation has used. */
 static void work_wipe(multiplication *work)
 {
     void *const numbers[] = {work->prime, work->b, work->scalar, work->left, work->right};
@@ -140,7 +142,7 @@ static int read_number(void *number, const uint8_t bytes[48])
     return ltc_mp.unsigned_read(number, (unsigned char *)(uintptr_t)bytes, GOIPC_P384_SHARED_SIZE);
 }
 
-/* The other way, padded with zeros at the front. */
+/* Writes 48 big-endian bytes, padded with zeros at the front. */
 static int write_number(void *number, uint8_t bytes[48])
 {
     const unsigned long size = ltc_mp.unsigned_size(number);
@@ -268,7 +270,7 @@ typedef struct aead_state {
     int direction; /* of the message that was started in parts */
 } aead_state;
 
-/* Twice a pointer is what every malloc promises; MSVC has no max_align_t in C. */
+/* Every malloc aligns to twice the size of a pointer; MSVC has no max_align_t in C. */
 _Static_assert(_Alignof(aead_state) <= 2 * sizeof(void *), "what allocators promise");
 
 static goipc_error aead_new(void *context, const goipc_allocator *allocator, const uint8_t key[32],
@@ -323,8 +325,8 @@ static inline goipc_error aead_update(void *context, void *aead, const uint8_t *
 {
     aead_state *state = aead;
     uint8_t none[1] = {0};
-    /* Even nothing has to be processed, through pointers that are not NULL. The input comes without
-     * const and is not written to. */
+    /* The call is needed even for no bytes, and its pointers must not be NULL. The library's input
+     * pointer is not const, but the input is not changed. */
     unsigned char *const from = in_size > 0 ? (unsigned char *)(uintptr_t)in : none;
     unsigned char *const to = in_size > 0 ? out : none;
     const bool opens = state->direction == GCM_DECRYPT;
@@ -365,8 +367,8 @@ static goipc_error aead_seal(void *context, void *aead, const uint8_t nonce[12],
 
     assert(aead != NULL && nonce != NULL && head != NULL && out != NULL && tag != NULL);
     assert(data != NULL || data_size == 0);
-    /* The first block is put together apart: writing its ciphertext overwrites the first bytes of
-     * data where the caller seals in place. */
+    /* The first block is assembled separately: if the caller seals in place, its ciphertext
+     * overwrites the first bytes of data. */
     memcpy(first, head, GOIPC_FRAME_TYPE_SIZE);
     if (first_size > 0) {
         memcpy(first + GOIPC_FRAME_TYPE_SIZE, data, first_size);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sealed frames: which key and nonce they take, and how large ones are sealed and opened in parts.
+ * Sealed frames: their keys and nonces, and the sealing and opening of large frames in parts.
  *
  * KEY FORMS
  *
  * golang-ipc hashes the shared X without its leading zero bytes, some ports hash all 48. They agree
- * unless X starts with a zero byte. In that case (has_alternative) the first sealed frame that
- * arrives is tried with both keys, and what opened it is used from then on in both directions.
- * Nothing is weakened: both keys come from the same secret.
+ * unless X starts with a zero byte. In that case (has_alternative) both keys are tried on the
+ * first sealed frame that arrives. The key that opens it is used from then on in both directions.
+ * This weakens nothing: both keys come from the same secret.
  */
 #include "core/crypto_backend.h"
 #include "core/session.h"
@@ -17,10 +17,10 @@
 
 _Static_assert(GOIPCI_SEALED_PART_SIZE % GOIPCI_AES_BLOCK_SIZE == 0, "parts are whole blocks");
 
-enum { OPENED_PART_SIZE_MIN = 4 * 1024 }; /* less waits until more has arrived */
+enum { OPENED_PART_SIZE_MIN = 4 * 1024 }; /* fewer bytes wait until more have arrived */
 
-/* Keyed objects are made when their direction is first used: with libtomcrypt each holds 64 KiB of
- * tables, which a peer that only listens should not cost. */
+/* A keyed object is made when its direction is first used: with libtomcrypt each has 64 KiB of
+ * tables, which a connection that only receives should not need twice. */
 static goipc_error ensure_aead(goipc_session *session, void **aead,
                                const uint8_t key[GOIPC_KEY_SIZE])
 {
@@ -30,7 +30,7 @@ static goipc_error ensure_aead(goipc_session *session, void **aead,
     return session->crypto->aead_new(session->crypto->context, session->allocator, key, aead);
 }
 
-/* Follows the peer to the other key form, at most once. req: KD-015 */
+/* Changes to the peer's key form, at most once. req: KD-015 */
 static void follow_key_form(goipc_session *session)
 {
     if (!session->has_alternative || session->sends_alternative ||
@@ -42,7 +42,7 @@ static void follow_key_form(goipc_session *session)
     session->sends_alternative = true;
 }
 
-/* Makes room for `size` bytes of a sealed frame, and writes to it what precedes its ciphertext. */
+/* Makes room for `size` bytes of a sealed frame, and writes the bytes before its ciphertext. */
 static goipc_error begin_sealed(goipc_session *session, size_t data_size, size_t size,
                                 uint8_t **frame)
 {
@@ -91,7 +91,7 @@ goipc_error goipci_record_seal(goipc_session *session, uint32_t head, const uint
     return error;
 }
 
-/* Seals the next `size` lent bytes into the queue, and behind the last of them the tag. */
+/* Seals the next `size` lent bytes into the queue, and the tag after the last byte. */
 goipc_error goipci_record_seal_part(goipc_session *session, size_t size)
 {
     const goipc_crypto *crypto = session->crypto;
@@ -117,7 +117,7 @@ goipc_error goipci_record_seal_part(goipc_session *session, size_t size)
     return error;
 }
 
-/* Begins a sealed frame whose data are lent, and queues its start. */
+/* Starts a sealed frame whose data are lent, and queues its first part. */
 goipc_error goipci_record_seal_start(goipc_session *session, uint32_t type, const uint8_t *data,
                                      size_t data_size)
 {
@@ -150,7 +150,7 @@ goipc_error goipci_record_seal_start(goipc_session *session, uint32_t type, cons
     return GOIPC_ERROR_OK;
 }
 
-/* Opens with the keyed object for the form that is in use. */
+/* Opens with the keyed object of the current key form. */
 static goipc_error open_with(goipc_session *session, const uint8_t *key, const uint8_t *body,
                              size_t body_size, uint8_t *out)
 {
@@ -165,9 +165,9 @@ static goipc_error open_with(goipc_session *session, const uint8_t *key, const u
                                       sealed_size, sealed + sealed_size, out);
 }
 
-/* The first frame of a connection whose shared X starts with a zero byte: a failed attempt must not
- * destroy the ciphertext that the second one needs, so the first goes into memory of its own.
- * req: KD-013, KD-014, KD-016 */
+/* Opens the first frame of a connection whose shared X starts with a zero byte. A failed attempt
+ * must not destroy the ciphertext for the second one, so the first attempt writes to separate
+ * memory. req: KD-013, KD-014, KD-016 */
 static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, size_t body_size)
 {
     const size_t sealed_size = body_size - GOIPC_SEAL_OVERHEAD;
@@ -194,14 +194,14 @@ static goipc_error open_in_either_form(goipc_session *session, uint8_t *body, si
     return error;
 }
 
-/* LIMIT, sent again, would open as an empty message with a type that the peer did not send. */
+/* A replayed LIMIT would open as an empty message with a type that the peer did not send. */
 static bool is_limit_again(const goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
     return session->has_limit_nonce &&
            memcmp(nonce, session->limit_nonce, sizeof session->limit_nonce) == 0; /* public */
 }
 
-/* What is asked of a frame before any of it is opened. req: SE-010, SE-013, SE-014 */
+/* The checks of a frame before any of it is opened. req: SE-010, SE-013, SE-014 */
 static goipc_error judge_sealed(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
     if (goipci_nonces_is_ours(&session->nonces, nonce)) {
@@ -222,7 +222,7 @@ static bool knows_key_form(const goipc_session *session)
     return !session->has_alternative || session->key_settled;
 }
 
-/* Begins to open the frame that is arriving. */
+/* Starts to open a frame that has arrived only in part. */
 static goipc_error start_opening(goipc_session *session, const uint8_t nonce[GOIPC_NONCE_SIZE])
 {
     goipc_error error = judge_sealed(session, nonce);
@@ -239,7 +239,7 @@ static goipc_error start_opening(goipc_session *session, const uint8_t nonce[GOI
     return error;
 }
 
-/* Runs the ciphertext up to `size` through the cipher, where it lies. */
+/* Decrypts the ciphertext up to `size` in place. */
 static goipc_error continue_opening(goipc_session *session, uint8_t *sealed, size_t size)
 {
     uint8_t *part = sealed + session->opened_size;
@@ -250,8 +250,8 @@ static goipc_error continue_opening(goipc_session *session, uint8_t *sealed, siz
     return error;
 }
 
-/* Opens as much as is worth it of a frame of which `arrived_size` bytes of the body, and not all,
- * have arrived. req: SE-011 */
+/* Decrypts a frame of which only `arrived_size` bytes of the body have arrived. Does nothing while
+ * the new bytes are fewer than OPENED_PART_SIZE_MIN. req: SE-011 */
 goipc_error goipci_record_open_part(goipc_session *session, uint8_t *body, size_t arrived_size,
                                     size_t body_size)
 {
@@ -271,11 +271,11 @@ goipc_error goipci_record_open_part(goipc_session *session, uint8_t *body, size_
         }
     }
     size = arrived_size - GOIPC_NONCE_SIZE;
-    size = size < sealed_size ? size : sealed_size; /* a part of the tag may be there */
+    size = size < sealed_size ? size : sealed_size; /* a part of the tag may have arrived */
     return continue_opening(session, body + GOIPC_NONCE_SIZE, size - size % GOIPCI_AES_BLOCK_SIZE);
 }
 
-/* Opens the rest of a frame that was opened while it arrived. req: SE-011 */
+/* Opens the rest of a frame whose start was decrypted while it arrived. req: SE-011 */
 static goipc_error finish_opening(goipc_session *session, uint8_t *sealed, size_t sealed_size)
 {
     goipc_error error = continue_opening(session, sealed, sealed_size);
@@ -285,7 +285,7 @@ static goipc_error finish_opening(goipc_session *session, uint8_t *sealed, size_
                                                   sealed + sealed_size);
     }
     if (error == GOIPC_ERROR_OK) {
-        session->is_opening = false; /* otherwise the buffer is still to be wiped */
+        session->is_opening = false; /* on failure it stays set: the buffer must be wiped */
         session->opened_size = 0;
     }
     return error;
@@ -307,7 +307,7 @@ goipc_error goipci_record_open(goipc_session *session, uint8_t *body, size_t bod
         return error;
     }
     if (knows_key_form(session)) {
-        /* Once aead_in exists it holds the form that was settled. */
+        /* If aead_in exists, it has the settled key form. */
         error = open_with(session, session->key, body, body_size, body + GOIPC_NONCE_SIZE);
     } else {
         error = open_in_either_form(session, body, body_size);

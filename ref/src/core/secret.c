@@ -7,7 +7,7 @@
 
 void goipc_wipe(void *bytes, size_t size)
 {
-    /* Called through a volatile pointer, memset may be anything, so the call must stay. */
+    /* The compiler cannot remove a call through a volatile pointer. */
     static void *(*const volatile fill)(void *, int, size_t) = memset;
 
     assert(bytes != NULL || size == 0);
@@ -26,8 +26,8 @@ static void wipe_frame(void)
 
 void goipci_wipe_stack(void)
 {
-    /* Through a volatile pointer it cannot become part of its caller, whose frame would then begin
-     * above what is to be overwritten. */
+    /* The volatile pointer prevents inlining: inlined, the buffer would lie in the frame of the
+     * caller, above the stack that has to be overwritten. */
     static void (*const volatile wipe)(void) = wipe_frame;
 
     wipe();
@@ -36,7 +36,7 @@ void goipci_wipe_stack(void)
 /* req: SE-012 */
 bool goipci_equal(const uint8_t *left, const uint8_t *right, size_t size)
 {
-    /* Volatile: the verdict is taken from all bytes at the end, and from nothing before. */
+    /* Volatile: the compiler cannot stop the comparison early. */
     volatile uint64_t verdict;
     uint64_t difference = 0, words[2];
 

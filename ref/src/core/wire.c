@@ -11,8 +11,8 @@ _Static_assert(GOIPC_MESSAGE_SIZE_CEILING ==
                    UINT32_MAX - GOIPC_FRAME_TYPE_SIZE - GOIPC_SEAL_OVERHEAD,
                "the largest sealed body has the length 2^32 - 1");
 
-/* Both are what the wire allows, less where size_t has 32 bits and the whole frame could not be
- * counted. */
+/* The maxima of the wire format. They are smaller if size_t has 32 bits, so that the size of a
+ * complete frame does not overflow. */
 #define FRAME_OVERHEAD_MAX (GOIPC_FRAME_LENGTH_SIZE + GOIPC_FRAME_TYPE_SIZE + GOIPC_SEAL_OVERHEAD)
 #define DATA_SIZE_MAX                                                                              \
     (GOIPC_MESSAGE_SIZE_CEILING < SIZE_MAX - FRAME_OVERHEAD_MAX ? GOIPC_MESSAGE_SIZE_CEILING       \
@@ -96,8 +96,8 @@ goipc_error goipc_wire_decode_header(const uint8_t *in, size_t in_size, uint32_t
         return GOIPC_ERROR_OK;
     }
 
-    /* Judge the length before waiting for the body: a hostile length must fail at byte 4, not after
-     * the peer has made us buffer it. */
+    /* Check the length before waiting for the body: a hostile length must fail at byte 4, not after
+     * the body was buffered. */
     body_size = goipc_wire_get_u32(in);
     header->body_size = body_size;
     if (body_size < body_size_min || body_size > size_max) {

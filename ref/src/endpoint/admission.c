@@ -3,12 +3,12 @@
 #include "endpoint/admission.h"
 
 enum {
-    PENDING_MAX = 128,    /* handshakes at once, beside one for each client that may come */
-    SCORE_LIMITING = 8,   /* from here on handshakes pause */
-    SCORE_MAX = 64,       /* 15 new clients bring it below */
+    PENDING_MAX = 128,    /* handshakes at once, in addition to one for each free slot */
+    SCORE_LIMITING = 8,   /* from this score on handshakes pause */
+    SCORE_MAX = 64,       /* 15 new clients bring it below SCORE_LIMITING */
     HANDSHAKE_FAILED = 1, /* after a curve operation */
     CLIENT_CAME = 4,
-    CLIENT_FAILED = 6, /* takes back what it brought when it came, and the cost of its handshake */
+    CLIENT_FAILED = 6,    /* cancels the credit of a new client, and adds its handshake */
     SCORE_FALL_MS = 1000, /* for each point */
     RESUME_MESSAGES = 256,
     RESUME_MS = 50,
@@ -93,7 +93,7 @@ goipci_curve_policy goipci_admission_step(goipci_admission *admission, size_t cl
                                           bool peer_has_gone, bool resumed)
 {
     if (peer_has_gone) {
-        admission->due_ms = resumed ? 0 : admission->due_ms; /* its turn goes to the next one */
+        admission->due_ms = resumed ? 0 : admission->due_ms; /* the next handshake gets the turn */
         return GOIPCI_CURVE_NEVER;
     }
     return !resumed && goipci_admission_is_limiting(admission, client_count) ? GOIPCI_CURVE_LATER

@@ -2,7 +2,7 @@
 /* choose.h */
 #include "endpoint/choose.h"
 
-/* Whether `other` goes on before `chosen`, by the order in admission.h. `draw` decides the rest. */
+/* Whether `other` is resumed before `chosen`, by the order in admission.h. `draw` breaks ties. */
 static bool goes_before(const goipc_server *server, const goipci_connection *other,
                         const goipci_connection *chosen, uint32_t draw)
 {
@@ -26,9 +26,9 @@ goipci_connection *goipci_choose_paused(const goipc_server *server)
     uint8_t random[4] = {0};
     bool newest;
 
-    /* Among equals the newest every other time, else any. Always the newest would be none of those
-     * that wait while others keep coming, and any alone would let a large crowd go first. */
-    (void)!goipci_system_random(random, sizeof random); /* without randomness: the newest */
+    /* Among equals, the newest every other time, else a random one. Always the newest would starve
+     * the waiting ones; always a random one would favour an attacker with many connections. */
+    (void)!goipci_system_random(random, sizeof random); /* if the random source fails: the newest */
     newest = random[0] % 2 == 0;
     for (goipci_connection *at = chosen->links[GOIPCI_LIST_PAUSED].next; at != NULL;
          at = at->links[GOIPCI_LIST_PAUSED].next) {

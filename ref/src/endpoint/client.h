@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of a client, and its loop. */
+/* The fields of a client, and its loop. */
 #ifndef GOIPC_CLIENT_H
 #define GOIPC_CLIENT_H
 
@@ -23,19 +23,19 @@ struct goipc_client {
     atomic_bool has_runner; /* a thread runs the loop */
     atomic_uint waiting;    /* threads that wait for `changed` */
 
-    /* The loop thread's. */
+    /* Used by the loop thread only. */
     goipci_stage stage;
-    unsigned reads_left; /* until the poller is asked even though there are messages */
+    unsigned reads_left; /* reads until the next poll, even if messages are waiting */
     goipci_retry retry;
     goipci_connection *connection; /* in HANDSHAKE and OPEN */
-    goipc_error last_attempt;      /* why the last one failed, since the last success */
-    bool has_stash;                /* an event that a writer met while it looked for unread input */
+    goipc_error last_attempt;      /* error of the last failed attempt since the last success */
+    bool has_stash; /* an event that a writer read while it checked for unread input */
     goipc_event stash;
-    goipci_connection *lender; /* in whose session the messages of the last read lie */
-    goipci_buffer kept;        /* or this is where they lie, apart from it */
+    goipci_connection *lender; /* its session holds the messages of the last read, */
+    goipci_buffer kept;        /* or this buffer holds them, detached from the session */
 
-    /* Under endpoint.lock; the loop thread changes them. */
-    goipci_connection *open; /* what writers use */
+    /* Under endpoint.lock; only the loop thread changes them. */
+    goipci_connection *open; /* the connection for writers, or NULL */
     goipci_status_queue changes;
     atomic_size_t change_count; /* of `changes`, read without the lock */
     atomic_int ended;           /* goipc_error */
@@ -56,7 +56,7 @@ void goipci_connect_wake(goipc_client *client);
 /* Messages of the last read stay valid until the next read. They lie in the input buffer of
  * `lender`. Before a writer runs the loop, it moves that buffer to `kept`. Errors: MEMORY. */
 GOIPC_MUST_USE goipc_error goipci_connect_detach_messages(goipc_client *client);
-/* At the start of a read, and at the close. */
+/* Called at the start of a read and on close: the messages of the last read become invalid. */
 void goipci_connect_return_messages(goipc_client *client);
 
 #endif

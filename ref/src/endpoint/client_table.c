@@ -4,11 +4,11 @@
 
 enum { SIZE_FIRST = 16 };
 
-/* The entry with this id, or the free one where it would go. */
+/* The entry with this id, or the free entry where it would be inserted. */
 static goipci_client_entry *entry_of(const goipci_client_table *table, goipc_client_id id)
 {
     const size_t mask = table->size - 1;
-    size_t at = (size_t)id & mask; /* ids are given in sequence: no hash spreads them better */
+    size_t at = (size_t)id & mask; /* ids are consecutive, so they need no hash */
 
     while (table->entries[at].id != 0 && table->entries[at].id != id) {
         at = (at + 1) & mask;
@@ -59,7 +59,7 @@ void goipci_client_table_remove(goipci_client_table *table, goipc_client_id id)
     assert(id != 0 && gap->id == id);
     *gap = (goipci_client_entry){0, NULL};
     table->count--;
-    /* Entries behind the gap that would not be found any more move up. */
+    /* Move up the entries after the gap that would not be found any more. */
     for (at = (at + 1) & mask; table->entries[at].id != 0; at = (at + 1) & mask) {
         const goipci_client_entry moved = table->entries[at];
 

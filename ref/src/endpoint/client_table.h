@@ -16,14 +16,14 @@ typedef struct goipci_client_table {
     size_t count;
 } goipci_client_table;
 
-/* Makes sure that one more fits. Errors: MEMORY; then nothing has changed. */
+/* Makes room for one more. Errors: MEMORY; then nothing has changed. */
 GOIPC_MUST_USE goipc_error goipci_client_table_reserve(goipci_client_table *table,
                                                        const goipc_allocator *allocator);
-/* `id` is not 0 and not in the table, and there is room for it. */
+/* Inserts a client. `id` is not 0 and not in the table, and reserve has made room. */
 void goipci_client_table_put(goipci_client_table *table, goipc_client_id id, void *client);
 /* The client, or NULL. */
 void *goipci_client_table_find(const goipci_client_table *table, goipc_client_id id);
-/* `id` is in the table. */
+/* Removes a client. `id` is in the table. */
 void goipci_client_table_remove(goipci_client_table *table, goipc_client_id id);
 void goipci_client_table_wipe(goipci_client_table *table, const goipc_allocator *allocator);
 

@@ -3,8 +3,8 @@
  * One session joined to one stream, as the thread that runs the loop sees it: the receiving half,
  * which takes no lock, and the phases up to the close.
  *
- * When the sending half has failed, the loop thread still gives the application what the peer had
- * sent, and then comes to the end of the stream.
+ * After the sending half has failed, the loop thread still delivers the messages that the peer had
+ * sent, and then reads the end of the stream.
  */
 #include "endpoint/connection.h"
 #include "endpoint/send.h"
@@ -62,7 +62,7 @@ goipc_error goipci_connection_new(goipci_endpoint *endpoint, goipci_stream *stre
         goipci_connection_drop(made);
         return error;
     }
-    /* The server's HELLO goes out at once. That it cannot shows soon enough. */
+    /* Send the server's HELLO at once. A failure is noticed in the next turn. */
     (void)!goipci_send_settle(made);
     *connection = made;
     return GOIPC_ERROR_OK;
@@ -104,7 +104,8 @@ void goipci_connection_destroy(goipci_connection *connection)
     for (int kind = 0; kind < GOIPCI_LIST_COUNT; kind++) {
         goipci_list *list = connection->links[kind].list;
 
-        if (list != NULL && kind != GOIPCI_LIST_QUEUED) { /* forget does that, under the lock */
+        if (list != NULL &&
+            kind != GOIPCI_LIST_QUEUED) { /* goipci_connection_forget removes it, under the lock */
             goipci_list_remove(list, connection);
         }
     }
@@ -131,13 +132,13 @@ void goipci_connection_notice(goipci_connection *connection, unsigned events)
     }
     if ((events & GOIPCI_WRITABLE) != 0) {
         goipci_lock_take(&connection->lock);
-        (void)!goipci_send_settle(connection); /* what it finds stays in `end` */
+        (void)!goipci_send_settle(connection); /* a failure is kept in `end` */
         goipci_lock_give(&connection->lock);
     }
 }
 
-/* Each message of a handshake is read alone, so that a peer that sends several at once does not
- * have all their costs in one turn. */
+/* During the handshake one read takes at most one message, so that one turn does at most the work
+ * of one message. */
 static size_t handshake_room(const goipci_connection *connection, size_t capacity)
 {
     const size_t missing = goipci_handshake_missing(connection->session);
@@ -176,8 +177,8 @@ static goipc_error fill_input(goipci_connection *connection, int *system_error)
     return goipc_session_input_commit(connection->session, size);
 }
 
-/* One step of a handshake may have queued the next message, or the reply that tells the peer why it
- * is refused. In this phase nobody else uses the session. */
+/* Sends what a handshake step has queued: the next message, or the reply of a refusal. In this
+ * phase no other thread uses the session. */
 static goipc_error next_handshake_event(goipci_connection *connection, goipc_event *event)
 {
     goipc_error error;
@@ -230,7 +231,7 @@ void goipci_connection_open(goipci_connection *connection, goipc_client_id id)
 
 goipc_error goipci_connection_end(goipci_connection *connection)
 {
-    /* Every write asks this before it takes the lock, under which it is asked again. */
+    /* Every write checks this before it takes the lock, and again under the lock. */
     return atomic_load(&connection->leave_reason) != GOIPC_ERROR_OK ? GOIPC_ERROR_CLOSED
                                                                     : atomic_load(&connection->end);
 }
@@ -255,7 +256,7 @@ void goipci_connection_leave(goipci_connection *connection, goipc_error why, int
     goipci_lock_give(&connection->lock);
 }
 
-/* Throws away what comes, and notes the end of it. */
+/* Reads and drops input, and records the end of the stream. */
 static void drain_input(goipci_connection *connection)
 {
     goipci_stream *stream = connection->stream;
@@ -285,7 +286,7 @@ bool goipci_connection_linger(goipci_connection *connection, int64_t now_ms)
         connection->phase = GOIPCI_PHASE_DRAINING;
     }
     goipci_lock_give(&connection->lock);
-    /* In both phases: a peer that cannot get rid of its own output may never come to read ours. */
+    /* Drain in both phases: a peer that is blocked in its own write may never read our output. */
     drain_input(connection);
     connection->readable = false;
     goipci_lock_take(&connection->lock);
@@ -299,7 +300,7 @@ bool goipci_connection_linger(goipci_connection *connection, int64_t now_ms)
 
 void goipci_connection_request_leave(goipci_connection *connection, goipc_error why)
 {
-    /* The poller would not report a stream that takes no more and gives nothing. */
+    /* The poller would not report a stream that is neither writable nor readable. */
     atomic_store(&connection->leave_reason, (int)why);
     atomic_store(&connection->endpoint->leave_pending, true);
     goipci_poller_kick(connection->endpoint->poller);

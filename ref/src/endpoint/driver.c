@@ -8,8 +8,8 @@
 
 enum {
     READY_COUNT = 64,
-    FLUSH_SLICE_MS = 20,         /* how long one peer is waited for while others wait, too */
-    LEAVE_TIMEOUT_MAX_MS = 1000, /* for a peer that is of no more use */
+    FLUSH_SLICE_MS = 20,         /* longest wait for one peer while other peers have output, too */
+    LEAVE_TIMEOUT_MAX_MS = 1000, /* for one connection, if close_timeout_ms has no limit */
 };
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -27,8 +27,7 @@ static goipc_error start(goipci_endpoint *made, const goipci_role *role, const c
         goipci_release(allocator, made, role->size);
         return error;
     }
-    error =
-        goipci_registry_add(made); /* last, since a signal handler may look at it from then on */
+    error = goipci_registry_add(made); /* last: from now on a signal handler may use it */
     if (error != GOIPC_ERROR_OK) {
         goipci_driver_close(made);
     }
@@ -105,7 +104,7 @@ goipc_error goipci_driver_read(goipci_endpoint *endpoint, int32_t timeout_ms,
     if (error != GOIPC_ERROR_OK) {
         return error;
     }
-    /* Here too, since a peer that never stops sending would leave no reason to wait. */
+    /* Check here, too: a peer that never stops sending would keep this loop from waiting. */
     error = atomic_load(&endpoint->interrupted)
                 ? GOIPC_ERROR_INTERRUPTED
                 : role->begin_read(endpoint, timeout_ms, &deadline_ms);
@@ -118,8 +117,8 @@ goipc_error goipci_driver_read(goipci_endpoint *endpoint, int32_t timeout_ms,
 
 /* --- flush ------------------------------------------------------------------------------------ */
 
-/* The first connection with output, held. It goes to the end of the list, so that the next call
- * gives another one. */
+/* The first connection with output, with a reference. It moves to the end of the list, so that the
+ * next call returns another one. */
 static goipci_connection *hold_first_queued(goipci_endpoint *endpoint)
 {
     goipci_connection *connection;
@@ -145,8 +144,8 @@ static size_t count_queued(goipci_endpoint *endpoint)
     return count;
 }
 
-/* Everybody is first given what fits at once; then each is waited for a moment in turn, so that one
- * peer that does not read delays nobody else. */
+/* Sends to every peer what fits at once. Then it waits for each peer in turn, at most
+ * FLUSH_SLICE_MS, so that a peer that does not read does not delay the others. */
 static goipc_error flush_all(goipci_endpoint *endpoint, int64_t deadline_ms)
 {
     size_t at_once = count_queued(endpoint);
@@ -161,7 +160,7 @@ static goipc_error flush_all(goipci_endpoint *endpoint, int64_t deadline_ms)
         if (error == GOIPC_ERROR_TIMEOUT && at_once == 0 && left == 0) {
             return error;
         }
-        /* Output of a peer that went away went with it, and its status change tells. */
+        /* The output of a disconnected peer is dropped; its status change reports that. */
         if (error != GOIPC_ERROR_OK && error != GOIPC_ERROR_TIMEOUT &&
             goipc_error_classify(error) != GOIPC_ERROR_CLASS_PEER) {
             return error;
@@ -204,7 +203,7 @@ bool goipci_driver_leave(goipci_connection *connection, goipc_error why)
     return goipci_connection_linger(connection, goipci_system_clock_ms());
 }
 
-/* Closes all connections at once, each at its own pace, until the deadline. */
+/* Closes all connections concurrently, until the deadline. */
 static void finish_leaving(goipci_endpoint *endpoint)
 {
     const int64_t deadline_ms = goipci_deadline_after(endpoint->options.close_timeout_ms);
@@ -231,7 +230,7 @@ static void finish_leaving(goipci_endpoint *endpoint)
             goipci_poller_wait(endpoint->poller, left, ready, READY_COUNT, &count);
 
         if (error == GOIPC_ERROR_INTERRUPTED) {
-            goipci_poller_resume(endpoint->poller); /* no call is left to interrupt */
+            goipci_poller_resume(endpoint->poller); /* no thread is inside a call any more */
             continue;
         }
         if (error != GOIPC_ERROR_OK || left == 0) {
@@ -259,12 +258,12 @@ static void release(goipci_endpoint *endpoint)
     goipci_release(allocator, endpoint, role->size);
 }
 
-/* In a child after fork, where the sockets are the parent's: closes its copies and sends nothing.
- */
+/* For a child after fork, where the sockets belong to the parent: closes the copies, sends
+ * nothing. */
 static void abandon(goipci_endpoint *endpoint)
 {
-    /* When the fork found other threads inside, their locks stay taken for ever in the child: then
-     * the memory is left alone. */
+    /* If other threads were inside calls at the fork, their locks stay taken in the child forever:
+     * then the memory is not freed. */
     if (atomic_load(&endpoint->inside) > 0) {
         return;
     }

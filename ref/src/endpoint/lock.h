@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What endpoints need from the system to lock and wait. Fulfilled by platform/unix/lock.c and
+/* Locks and condition variables for endpoints, implemented by platform/unix/lock.c and
  * platform/windows/lock.c. The core takes no lock. */
 #ifndef GOIPC_LOCK_H
 #define GOIPC_LOCK_H
@@ -32,8 +32,8 @@ void goipci_lock_give(goipci_lock *lock);
 /* Waits on the clock of goipci_system_clock_ms. Errors: RESOURCES, MEMORY. */
 GOIPC_MUST_USE goipc_error goipci_condition_init(goipci_condition *condition);
 void goipci_condition_wipe(goipci_condition *condition);
-/* Gives the lock, waits until woken or for `timeout_ms` milliseconds (GOIPC_FOREVER: no limit),
- * takes the lock again. May return early; callers check their condition again. */
+/* Releases the lock, waits until woken or for `timeout_ms` milliseconds (GOIPC_FOREVER: no limit),
+ * and takes the lock again. May return early; callers check their condition again. */
 void goipci_condition_wait(goipci_condition *condition, goipci_lock *lock, int32_t timeout_ms);
 void goipci_condition_wake_all(goipci_condition *condition);
 

@@ -51,7 +51,7 @@ static void report_loss(goipc_server *server)
                                          : "restart it, or set rebind_name");
 }
 
-/* The connections stay. What waits at the old listener is lost, and those clients dial again. */
+/* Connections stay open. Clients that wait at the old listener are lost and connect again. */
 static void bind_again(goipc_server *server)
 {
     goipci_endpoint *endpoint = &server->endpoint;
@@ -60,7 +60,7 @@ static void bind_again(goipc_server *server)
     goipc_failure failure = {.error = GOIPC_ERROR_OK};
 
     if (goipci_name_watch_listen(server, &failure) != GOIPC_ERROR_OK) {
-        return; /* another server or file has the name: looked at again in a second */
+        return; /* another server or file has the name: check again in a second */
     }
     goipci_poller_forget_listener(endpoint->poller, old, &old_known);
     goipci_listener_close(old, true);

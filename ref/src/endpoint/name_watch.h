@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether clients still find a server by its name.
+ * Checks whether clients still find a server by its name.
  *
  * A cleaner of temporary files, or golang-ipc starting under the same name, can take the name away.
- * The server then runs on and no client reaches it. So it looks once a second, reports a loss once,
- * and binds again if it is configured to and nothing else stands at the name.
+ * The server then continues to run, but no client reaches it. So it checks the name once a second,
+ * reports a loss once, and binds again if it is configured to and the name is free.
  */
 #ifndef GOIPC_NAME_WATCH_H
 #define GOIPC_NAME_WATCH_H
@@ -13,9 +13,9 @@
 
 /* Takes the name and watches the listener. Errors: as goipci_listener_open, RESOURCES, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_name_watch_listen(goipc_server *server, goipc_failure *failure);
-/* When the name is looked at next; INT64_MAX for an abstract socket. */
+/* When the name is checked next; INT64_MAX for an abstract socket. */
 int64_t goipci_name_watch_due_ms(const goipc_server *server);
-/* Looks at the name if that is due. For the loop thread. */
+/* Checks the name if that is due. For the loop thread. */
 void goipci_name_watch_check(goipc_server *server, int64_t now_ms);
 /* Gives the reader the status that reports the loss or the new binding. False if there is none. */
 bool goipci_name_watch_take(goipc_server *server, goipc_message *message);

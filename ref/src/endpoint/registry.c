@@ -8,8 +8,8 @@ enum { SLOT_COUNT = 64 };
 
 typedef _Atomic(const void *) slot;
 
-/* The first block is always there. Further ones are made when more endpoints are open at once, and
- * never freed, since a signal handler may be looking at them. */
+/* The first block is static. Further blocks are allocated when more endpoints are open at once, and
+ * never freed, since a signal handler may be reading them. */
 typedef struct block {
     slot slots[SLOT_COUNT];
     _Atomic(struct block *) next;
@@ -81,8 +81,8 @@ void goipci_registry_remove(const void *endpoint, bool waits)
         return;
     }
     atomic_store(found, NULL);
-    /* A user counts itself before it looks, so it has seen the slot empty or is counted. It only
-     * sets two flags and leaves. */
+    /* A user increments the count before it reads the slot: either it has read an empty slot, or it
+     * is counted. It only sets two flags, so this wait is short. */
     while (waits && atomic_load(&users) > 0) {
     }
 }

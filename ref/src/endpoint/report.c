@@ -26,7 +26,7 @@ void goipci_endpoint_log(goipci_endpoint *endpoint, goipc_log_level level, const
     log_text(endpoint, level, text);
 }
 
-/* Words for people: names, paths and causes, never data or keys. req: KD-019, ER-002 */
+/* Texts for people: names, paths and causes, never data or keys. req: KD-019, ER-002 */
 goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,
                                  goipc_error error, int system_error, const char *format, ...)
 {
@@ -44,7 +44,7 @@ goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level leve
     return error;
 }
 
-/* What a program or a person can do about errors of calls that say no more. */
+/* Remedies for errors of calls that have no text of their own. */
 static const char *remedy_of(goipc_error error)
 {
     switch ((int)error) {
@@ -129,7 +129,7 @@ void goipci_endpoint_give_message(goipci_endpoint *endpoint, const goipc_event *
         .status = GOIPC_STATUS_CONNECTED,
         .client = client,
     };
-    /* Only the reading thread counts these, so no locked operation is needed. */
+    /* Only the reading thread changes these counters, so no atomic addition is needed. */
     atomic_store_explicit(&counters->messages_in, load(&counters->messages_in) + 1,
                           memory_order_relaxed);
     atomic_store_explicit(&counters->bytes_in, load(&counters->bytes_in) + event->data_size,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What an endpoint reports: failures and log lines for people, counters, messages for its
+/* Reports of an endpoint: failures and log lines for people, counters, and messages for its
  * reader. */
 #ifndef GOIPC_REPORT_H
 #define GOIPC_REPORT_H
 
 #include "endpoint/endpoint.h"
 
-/* Remembers a failure and tells the log. Returns `error`. */
+/* Records a failure and writes it to the log. Returns `error`. */
 goipc_error goipci_endpoint_fail(goipci_endpoint *endpoint, goipc_log_level level,
                                  goipc_error error, int system_error, const char *format, ...)
     GOIPCI_PRINTF(5, 6);

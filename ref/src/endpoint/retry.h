@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When a client dials, and when it gives up. It knows times and numbers only. */
+/* Decides when a client connects and when it gives up. It works on times and numbers only. */
 #ifndef GOIPC_RETRY_H
 #define GOIPC_RETRY_H
 
@@ -22,28 +22,28 @@ typedef enum goipci_retry_action {
     GOIPCI_RETRY_GIVE_UP,
 } goipci_retry_action;
 
-/* Zeros and negative values choose the defaults: no end, and pauses of up to a second. */
+/* Zeros and negative values choose the defaults: no timeout, and pauses of up to a second. */
 void goipci_retry_init(goipci_retry *retry, int32_t timeout_ms, int32_t interval_ms);
-/* There is no connection and there shall be one: dials at once. */
+/* A connection is wanted: the first attempt is due at once. */
 void goipci_retry_begin(goipci_retry *retry, int64_t now_ms);
 /* An attempt has failed. The first pause is 2 ms at most, each further one twice as long, up to the
- * interval; `random` takes away up to half of it, so that the clients of a server that comes back
- * do not all come at once. `busy`: a live server had no room for the attempt, and has room again
+ * interval; `random` shortens it by up to half, so that the clients of a restarted server do not
+ * all connect at once. `busy`: the server runs but had no room for the attempt. It will have room
  * soon, so pauses stay short. */
 void goipci_retry_failed(goipci_retry *retry, int64_t now_ms, uint32_t random, bool busy);
 /* The connection is open; `traffic` counts all messages up to now. */
 void goipci_retry_opened(goipci_retry *retry, int64_t now_ms, uint64_t traffic);
-/* The connection has ended. Dials at once if it carried a message or lived for an interval; a
- * server that accepts and drops at once is treated as a failed attempt. */
+/* The connection has ended. The next attempt is due at once if the connection carried a message or
+ * lasted for an interval. Otherwise it counts as a failed attempt. */
 void goipci_retry_lost(goipci_retry *retry, int64_t now_ms, uint64_t traffic, uint32_t random);
 
-/* What is due now. `handshake_deadline_ms` is 0 while nothing is dialled. */
+/* What is due now. `handshake_deadline_ms` is 0 without a pending handshake. */
 goipci_retry_action goipci_retry_next(const goipci_retry *retry, int64_t handshake_deadline_ms,
                                       int64_t now_ms);
-/* When something will be due. */
+/* The next time at which something is due. */
 int64_t goipci_retry_due_ms(const goipci_retry *retry, int64_t handshake_deadline_ms);
 
-/* Whether another attempt would fail as well, or only give an attacker another try. */
+/* Whether another attempt would fail, too, or would only help an attacker. */
 bool goipci_retry_is_pointless(goipc_error error);
 
 #endif

@@ -3,7 +3,7 @@
 #include "endpoint/schedule.h"
 
 enum {
-    CLIENT_TURNS_MAX = 64, /* then the poller is asked: new clients, deadlines, an interrupt */
+    CLIENT_TURNS_MAX = 64, /* then the loop polls: for new clients, deadlines, an interrupt */
     OTHER_PAUSE_MS = 4,
 };
 

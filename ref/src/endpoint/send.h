@@ -7,14 +7,15 @@
 
 /* --- any thread ------------------------------------------------------------------------------- */
 
-/* Queues messages in order and sends what the stream takes. Waits for room in the queue, at most
- * `timeout_ms` (GOIPC_NO_WAIT: not at all). *taken is how many were queued. `through`: also waits,
- * within the same time, until the system has everything; missing that is not an error. Errors:
- * those of goipc_server_write. */
+/* Queues messages in sequence and sends as much as the stream accepts. Waits for room in the queue,
+ * at most `timeout_ms` (GOIPC_NO_WAIT: not at all). *taken is how many were queued. `through`: also
+ * waits, within the same time, until the system has taken everything; if it has not, that is no
+ * error. Errors: those of goipc_server_write. */
 GOIPC_MUST_USE goipc_error goipci_connection_send(goipci_connection *connection,
                                                   const goipc_outgoing *messages, size_t count,
                                                   int32_t timeout_ms, bool through, size_t *taken);
-/* Sends the queue and waits until it is empty. Errors: TIMEOUT, INTERRUPTED, why it ended. */
+/* Sends the queue and waits until it is empty. Errors: TIMEOUT, INTERRUPTED, the error of the
+ * sending half. */
 GOIPC_MUST_USE goipc_error goipci_connection_flush(goipci_connection *connection,
                                                    int64_t deadline_ms);
 
@@ -23,16 +24,16 @@ size_t goipci_connection_queued(goipci_connection *connection);
 
 /* --- for connection.c, with the connection's lock held ---------------------------------------- */
 
-/* Tells the poller what this phase waits for. Errors: RESOURCES, MEMORY, SYSTEM. */
+/* Registers the events of this phase with the poller. Errors: RESOURCES, MEMORY, SYSTEM. */
 GOIPC_MUST_USE goipc_error goipci_send_watch(goipci_connection *connection);
-/* Sends until all output is out (OK) or the stream takes no more (WOULD_BLOCK), and brings poller,
- * list and counters up to date. Other errors: why nothing can be sent any more. */
+/* Sends until all output was sent (OK) or the stream accepts no more (WOULD_BLOCK), and updates the
+ * poller, the list and the counters. Other errors: those of the sending half. */
 GOIPC_MUST_USE goipc_error goipci_send_settle(goipci_connection *connection);
-/* Nothing can be written any more: drops the queue and finishes the stream. */
+/* Ends the sending half: drops the queue and finishes the stream. */
 void goipci_send_end(goipci_connection *connection, goipc_error why);
-/* Puts the connection on the endpoint's list of those with output, or takes it from there. */
+/* Adds the connection to the endpoint's list of connections with output, or removes it. */
 void goipci_send_note_queued(goipci_connection *connection);
-/* Adds corked messages to the endpoint's counters, when they are on their way or lost. */
+/* Adds corked messages to the endpoint's counters, when they were sent or dropped. */
 void goipci_send_count_corked(goipci_connection *connection);
 
 #endif

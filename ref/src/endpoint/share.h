@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many pending handshakes each process has. It knows numbers only.
+ * Counts the pending handshakes of each process. It works on numbers only.
  *
- * Anyone who may connect may connect often. So processes, not connections, get equal shares: the
+ * One process may open many connections. So processes, not connections, get equal shares: the
  * process with the fewest pending handshakes is served first, and the one with the most loses one
  * when there are too many. Processes are counted in buckets chosen by a keyed hash, so that memory
  * and time do not depend on their number and no process can choose to share a bucket.
@@ -19,9 +19,9 @@ typedef struct goipci_shares {
     uint32_t pending[GOIPCI_SHARE_COUNT];
 } goipci_shares;
 
-/* The bucket of a process. -1 where the system does not tell: these all have one share. */
+/* The bucket of a process. All processes whose ID the system does not report (-1) share one. */
 unsigned goipci_share_of(const goipci_shares *shares, int64_t user, int64_t process);
-/* A handshake of this share has begun, or has ended in any way. */
+/* A handshake of this share has started, or has ended in any way. */
 void goipci_share_joined(goipci_shares *shares, unsigned share);
 void goipci_share_left(goipci_shares *shares, unsigned share);
 /* The share with the most pending handshakes. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Status changes that a client's reader has not seen yet, oldest first. When the queue is full, the
- * oldest goes: a program that never reads shall not cost memory. */
+/* Status changes that a client's reader has not read yet, oldest first. A full queue drops the
+ * oldest, so that a program that never reads does not use up memory. */
 #ifndef GOIPC_STATUS_QUEUE_H
 #define GOIPC_STATUS_QUEUE_H
 
@@ -20,7 +20,7 @@ typedef struct goipci_status_queue {
 } goipci_status_queue;
 
 void goipci_status_queue_put(goipci_status_queue *queue, goipc_status status, goipc_error error);
-/* False when there is none. */
+/* Takes the oldest. False if there is none. */
 bool goipci_status_queue_take(goipci_status_queue *queue, goipci_status_change *change);
 
 #endif

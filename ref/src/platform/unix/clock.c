@@ -28,13 +28,13 @@ int64_t goipci_system_clock_ms(void)
 }
 
 #if defined(__linux__)
-/* Those that this process is confined to; sysconf would read a file and give all of the machine. */
+/* The processors that this process may use; sysconf would read a file and count all of them. */
 bool goipci_system_is_parallel(void)
 {
     cpu_set_t usable;
 
     if (sched_getaffinity(0, sizeof usable, &usable) != 0) {
-        return errno == EINVAL; /* there are more than the set can hold */
+        return errno == EINVAL; /* more processors than the set can hold */
     }
     return CPU_COUNT(&usable) > 1;
 }

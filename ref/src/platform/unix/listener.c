@@ -5,7 +5,7 @@
  * HOW A NAME IS TAKEN
  *
  * golang-ipc removes whatever has the path and binds there. That deletes live servers and foreign
- * files. Here nothing is removed except a dead socket of this user, and the socket is bound at the
+ * files. Here only a dead socket of this user is removed, and the socket is bound at the
  * name itself, so that /proc/net/unix, ss and systemd-tmpfiles see the path that clients use:
  *
  *   1 Open the directory. Refuse it when another user may replace files in it.
@@ -17,21 +17,20 @@
  *     server stops when a connection ends without a handshake, and on BSD a full accept queue
  *     refuses as well.
  *   5 Unlink the dead socket, if the name still leads to its inode.
- *   6 Set the mode of the socket, then bind it at the name. The system gives the name this mode
- *   less
- *     the umask. If another process was faster, go back to 3.
+ *   6 Set the mode of the socket, then bind it at the name. The system gives the name this mode,
+ *     reduced by the umask. If another process was faster, go back to 3.
  *   7 If the umask narrowed the mode, set it through a descriptor of the name. Then listen: before
  *     that no client can connect, so the mode is never wider than configured.
  *
  * The directory stays open until close, which removes the name only while it leads to our inode.
  *
- * Any process that can open the directory can hold its lock for ever, and some file systems have no
- * locks. After half a second the lock is done without. Then step 5 has a gap of two system calls,
- * in which a second server of this user could bind and lose its name. It learns of that from
- * goipci_listener_has_name.
+ * Any process that can open the directory can hold its lock forever, and some file systems have no
+ * locks. After half a second the listener continues without the lock. Then step 5 has a race of two
+ * system calls, in which a second server of this user could bind and lose its name. That server
+ * detects it with goipci_listener_has_name.
  */
 #define _DARWIN_C_SOURCE
-#define _DEFAULT_SOURCE /* flock, too; _XOPEN_SOURCE beside it would hide that on FreeBSD */
+#define _DEFAULT_SOURCE /* for flock; _XOPEN_SOURCE as well would hide it on FreeBSD */
 
 #include "platform/unix/socket.h"
 
@@ -50,7 +49,7 @@
 
 enum {
     BACKLOG = 511,         /* capped by the system; a burst of clients must not see EAGAIN */
-    ATTEMPT_COUNT_MAX = 8, /* to win the name against processes that take and leave it */
+    ATTEMPT_COUNT_MAX = 8, /* against other processes that bind and remove the name */
     LOCK_TRY_COUNT_MAX = 250,
     LOCK_PAUSE_MS = 2, /* half a second in all; a server holds the lock far shorter than that */
     PERMISSIONS = 0777,
@@ -60,9 +59,9 @@ struct goipci_listener {
     const goipc_allocator *allocator;
     goipci_address address;
     int descriptor;
-    int spare;     /* given up when no other descriptor is free, see accept */
+    int spare;     /* closed when no other descriptor is free, see accept */
     int directory; /* of the name; -1 for an abstract socket */
-    bool named;    /* bound at address; device and inode are those of the name */
+    bool named;    /* bound at `address`; device and inode are valid */
     dev_t device;
     ino_t inode;
 };
@@ -83,7 +82,7 @@ static goipc_error fail(goipc_failure *failure, goipc_error error, int system_er
     return error;
 }
 
-/* "cannot DO PATH: why", for calls whose errno says it all. */
+/* "cannot DO PATH: why", for calls whose errno explains the failure. */
 static goipc_error fail_system(goipc_failure *failure, const char *what, const char *path)
 {
     const int system_error = errno;
@@ -160,7 +159,7 @@ static goipc_error open_directory(goipci_listener *listener, goipc_failure *fail
 
 /* --- step 2: the lock ------------------------------------------------------------------------- */
 
-/* Without the lock after half a second, or at once where there are no locks. */
+/* Continues without the lock after half a second, or at once if the file system has none. */
 static void lock_directory(int directory)
 {
     for (int i = 0; i < LOCK_TRY_COUNT_MAX; i++) {
@@ -206,8 +205,8 @@ static goipc_error check_owner(const goipci_listener *listener, const struct sta
     return GOIPC_ERROR_OK;
 }
 
-/* Removes the dead socket that `seen` describes. Removes nothing if the name leads elsewhere by
- * now: then bind fails, and the name is looked at again. */
+/* Removes the dead socket that `seen` describes. Removes nothing if the name has another inode
+ * now: then bind fails, and the name is checked again. */
 static goipc_error remove_dead(const goipci_listener *listener, const struct stat *seen,
                                goipc_failure *failure)
 {
@@ -239,7 +238,7 @@ static goipc_error clear_socket(const goipci_listener *listener, const struct st
     }
 }
 
-/* Steps 3 to 5. OK: nothing stood at the name a moment ago. */
+/* Steps 3 to 5. OK: the name was free a moment ago. */
 static goipc_error clear_name(const goipci_listener *listener, goipc_failure *failure)
 {
     struct stat status;
@@ -273,7 +272,7 @@ static goipc_error bind_name(goipci_listener *listener, bool *taken, goipc_failu
     return fail_system(failure, "bind", listener->address.text);
 }
 
-/* Steps 3 to 6, as often as it takes. */
+/* Steps 3 to 6, repeated up to ATTEMPT_COUNT_MAX times. */
 static goipc_error take_name(goipci_listener *listener, goipc_failure *failure)
 {
     goipc_error error = GOIPC_ERROR_OK;
@@ -293,7 +292,7 @@ static goipc_error take_name(goipci_listener *listener, goipc_failure *failure)
     return error;
 }
 
-/* Notes the inode of the name, and gives it the whole mode. req: EP-016 */
+/* Records the inode of the name, and sets its full mode. req: EP-016 */
 static goipc_error settle_name(goipci_listener *listener, mode_t mode, goipc_failure *failure)
 {
     const char *path = listener->address.text;
@@ -344,7 +343,7 @@ static goipc_error listen_at_path(goipci_listener *listener, mode_t mode, goipc_
     if (error == GOIPC_ERROR_OK) {
         error = start_listening(listener, failure);
     }
-    (void)flock(listener->directory, LOCK_UN); /* fails where it was not locked */
+    (void)flock(listener->directory, LOCK_UN); /* fails if it was not locked */
     return error;
 }
 
@@ -412,7 +411,7 @@ bool goipci_listener_has_name(const goipci_listener *listener)
 {
     struct stat status;
 
-    /* By the whole path, as clients find it: the directory may have been renamed. */
+    /* By the full path, as clients use it: the directory may have been renamed. */
     return listener->address.abstract ||
            (lstat(listener->address.text, &status) == 0 && is_our_inode(listener, &status));
 }
@@ -427,8 +426,8 @@ static int accept_waiting(const goipci_listener *listener)
     return descriptor;
 }
 
-/* Out of descriptors: the waiting connection would keep the listener ready and the client hanging.
- * Giving up the spare makes room to take it and close it. */
+/* Without a free descriptor the waiting connection would keep the listener ready, and the client
+ * would hang. Closing the spare descriptor permits accepting and closing the connection. */
 static goipc_error turn_away(goipci_listener *listener)
 {
     goipc_error error = GOIPC_ERROR_RESOURCES;
@@ -442,7 +441,7 @@ static goipc_error turn_away(goipci_listener *listener)
     if (descriptor >= 0) {
         close(descriptor);
     } else {
-        /* Without a descriptor accept complains even when no connection waits. */
+        /* Without a free descriptor accept fails even if no connection waits. */
         error =
             errno == EAGAIN || errno == EWOULDBLOCK ? GOIPC_ERROR_WOULD_BLOCK : GOIPC_ERROR_SYSTEM;
     }
@@ -458,7 +457,7 @@ goipc_error goipci_listener_accept(goipci_listener *listener, goipci_stream **st
     *stream = NULL;
     *system_error = 0;
     if (listener->spare < 0) {
-        listener->spare = open_spare(listener); /* another thread was faster last time */
+        listener->spare = open_spare(listener); /* reopen it if that failed last time */
     }
     descriptor = accept_waiting(listener);
     if (descriptor >= 0) {
@@ -484,7 +483,7 @@ void goipci_listener_close(goipci_listener *listener, bool remove)
     }
     if (remove && listener->named && look_at_name(listener, &status) &&
         is_our_inode(listener, &status)) {
-        /* Fails when the directory has lost its w bit; the next server finds a dead socket. */
+        /* Fails if the directory is not writable any more; the next server finds a dead socket. */
         (void)unlinkat(listener->directory, name_of(listener), 0);
     }
     for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++) {

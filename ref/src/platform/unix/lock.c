@@ -26,7 +26,7 @@ void goipci_lock_wipe(goipci_lock *lock)
 {
     const int result = pthread_mutex_destroy(&lock->mutex);
 
-    assert(result == 0); /* nobody holds it */
+    assert(result == 0); /* no thread holds it */
     (void)result;
 }
 
@@ -47,7 +47,7 @@ void goipci_lock_give(goipci_lock *lock)
 }
 
 #if defined(__APPLE__)
-/* macOS has no pthread_condattr_setclock, but waits for a span instead of until a time. */
+/* macOS has no pthread_condattr_setclock, but a wait with a relative timeout. */
 static int init_condition(pthread_cond_t *condition)
 {
     return pthread_cond_init(condition, NULL);
@@ -100,7 +100,7 @@ void goipci_condition_wipe(goipci_condition *condition)
 {
     const int result = pthread_cond_destroy(&condition->condition);
 
-    assert(result == 0); /* nobody waits */
+    assert(result == 0); /* no thread waits */
     (void)result;
 }
 
@@ -110,7 +110,7 @@ void goipci_condition_wait(goipci_condition *condition, goipci_lock *lock, int32
         (void)pthread_cond_wait(&condition->condition, &lock->mutex); /* cannot fail */
         return;
     }
-    /* Being late or early is the same to the caller, who looks at the clock again. */
+    /* A timeout or a spurious wake-up needs no result: the caller checks the clock again. */
     (void)wait_condition(&condition->condition, &lock->mutex, timeout_ms);
 }
 

@@ -59,7 +59,7 @@ void goipci_poller_free(goipci_poller *poller)
 
 void goipci_poller_abandon(goipci_poller *poller)
 {
-    /* What is watched belongs to the queue, and both processes have the same one. */
+    /* Parent and child share the epoll instance, and with it the list of watched descriptors. */
     close(poller->epoll);
     poller->epoll = -1;
 }
@@ -82,8 +82,8 @@ goipc_error goipci_poller_watch(goipci_poller *poller, goipci_stream *stream, un
     const uint32_t readable = (events & GOIPCI_READABLE) != 0 ? EPOLLIN : 0;
     const uint32_t writable = (events & GOIPCI_WRITABLE) != 0 ? EPOLLOUT : 0;
 
-    /* epoll reports a hang-up even for a silent stream, again and again. One that nobody wants to
-     * hear of has to leave. */
+    /* epoll reports a hang-up again and again, even without requested events. So a stream without
+     * requested events is removed. */
     if (events == 0) {
         goipci_poller_forget(poller, stream, known);
         return GOIPC_ERROR_OK;
@@ -96,7 +96,7 @@ static void forget(goipci_poller *poller, int descriptor, bool *known)
     struct epoll_event unused = {.events = 0};
 
     if (*known) {
-        /* It cannot fail for a descriptor that is known and open. */
+        /* It cannot fail for a registered and open descriptor. */
         (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, descriptor, &unused);
         *known = false;
     }
@@ -118,7 +118,7 @@ void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *liste
     forget(poller, goipci_listener_descriptor(listener), known);
 }
 
-/* What epoll told, less the wake descriptors. True when the interrupt is set. */
+/* The events of epoll without the wake descriptors. True if the interrupt is set. */
 static bool translate(goipci_poller *poller, const struct epoll_event *events, size_t event_count,
                       goipci_ready *ready, size_t *count)
 {
@@ -154,10 +154,10 @@ goipc_error goipci_poller_wait(goipci_poller *poller, int32_t timeout_ms, goipci
     capacity = capacity < READY_COUNT_MAX ? capacity : READY_COUNT_MAX;
     do {
         result = epoll_wait(poller->epoll, events, (int)capacity, timeout_ms);
-        /* Whoever only looks is to see what is there. */
+        /* A call that only polls gets the events even while the interrupt is set. */
     } while (result < 0 && errno == EINTR && timeout_ms == 0);
     if (result < 0) {
-        /* A signal: the caller looks at its clock and comes back. */
+        /* A signal: the caller checks its deadline and waits again. */
         return errno == EINTR ? GOIPC_ERROR_OK : goipci_error_of(errno);
     }
     return translate(poller, events, (size_t)result, ready, count) ? GOIPC_ERROR_INTERRUPTED

@@ -21,7 +21,7 @@ struct goipci_poller {
 
 enum { READY_COUNT_MAX = 64 };
 
-/* Adds or removes one filter; removing what is not there is no failure. */
+/* Adds or removes one filter; removing a filter that does not exist is no failure. */
 static bool change(goipci_poller *poller, int descriptor, int16_t filter, bool on, void *context)
 {
     struct kevent event;
@@ -72,7 +72,7 @@ void goipci_poller_free(goipci_poller *poller)
 
 void goipci_poller_abandon(goipci_poller *poller)
 {
-    poller->queue = -1; /* a child has no queue, and the number may be another descriptor's */
+    poller->queue = -1; /* a child does not inherit the queue; its number may be reused */
 }
 
 goipc_error goipci_poller_watch(goipci_poller *poller, goipci_stream *stream, unsigned events,
@@ -115,7 +115,7 @@ void goipci_poller_forget_listener(goipci_poller *poller, goipci_listener *liste
     }
 }
 
-/* A stream that can be read and written is told of twice, which does no harm. */
+/* A stream that is readable and writable is reported twice, which is harmless. */
 static bool translate(goipci_poller *poller, const struct kevent *events, size_t event_count,
                       goipci_ready *ready, size_t *count)
 {

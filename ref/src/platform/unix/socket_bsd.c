@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* socket.h for macOS and the BSDs, with what all of them have. */
+/* socket.h for macOS and the BSDs, with functions that all of them have. */
 #define _DARWIN_C_SOURCE
 
 #include "platform/unix/socket.h"
@@ -16,8 +16,8 @@ const int goipci_socket_send_flags = 0;
 #endif
 const bool goipci_socket_has_abstract = false;
 
-/* Between making and marking a descriptor another thread may fork and exec; these systems leave no
- * way around that which all of them share. */
+/* Another thread may fork and exec before the descriptor is marked close-on-exec. No atomic
+ * alternative exists on all of these systems. */
 static bool mark(int descriptor)
 {
     const int flags = fcntl(descriptor, F_GETFL);
@@ -72,7 +72,8 @@ int goipci_directory_open(const char *path)
 
 int goipci_name_hold(int directory, const char *name, struct stat *status)
 {
-    /* No descriptor holds a socket's inode here; the directory's serves as one to close. */
+    /* These systems have no descriptor for a socket's inode; a duplicate of the directory's is
+     * returned instead. */
     return fstatat(directory, name, status, AT_SYMLINK_NOFOLLOW) == 0
                ? goipci_descriptor_copy(directory)
                : -1;
@@ -86,8 +87,8 @@ void goipci_socket_set_mode(int socket, mode_t mode)
 
 bool goipci_name_set_mode(int directory, const char *name, const struct stat *expected, mode_t mode)
 {
-    /* Of the name, since these systems have no descriptors of sockets in a directory. Another user
-     * cannot replace it: step 1 of listener.c. A link is not followed. */
+    /* By name, since these systems have no descriptor for a socket file. Another user cannot
+     * replace it: see step 1 of listener.c. A link is not followed. */
     (void)expected;
     return fchmodat(directory, name, mode, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -100,8 +101,9 @@ int goipci_socket_accept(int listener)
     if (made < 0 || accepted >= 0) {
         return accepted;
     }
-    /* macOS says so of SO_NOSIGPIPE when the peer has gone already. That is the end of this
-     * connection, not of accepting. (Of accept itself it means that nobody listens.) */
+    /* On macOS, setting SO_NOSIGPIPE fails with this error if the peer has already disconnected.
+     * That ends this connection, not the listener. (From accept it means that the socket does not
+     * listen.) */
     errno = errno == EINVAL ? ECONNABORTED : errno;
     return -1;
 }

@@ -41,14 +41,14 @@ int goipci_directory_open(const char *path)
     int descriptor = open(path, flags | O_RDONLY);
 
     if (descriptor < 0 && errno == EACCES) {
-        descriptor = open(path, flags | O_PATH); /* cannot be locked, but looked into */
+        descriptor = open(path, flags | O_PATH); /* usable for look-ups, not for locking */
     }
     return goipci_descriptor_above_stdio(descriptor);
 }
 
 void goipci_socket_set_mode(int socket, mode_t mode)
 {
-    /* If a filter of system calls forbids this, the name gets its mode after bind alone. */
+    /* If a system-call filter forbids this, the mode is set only after bind. */
     (void)!fchmod(socket, mode);
 }
 
@@ -140,8 +140,7 @@ bool goipci_user_is_known(int64_t user)
     if (user != (int64_t)overflow[0]) {
         return true;
     }
-    /* Outside of any user namespace all numbers map to themselves, and this is a user like
-     * others. */
+    /* Outside of user namespaces all numbers map to themselves, and 65534 is a normal user. */
     return read_numbers("/proc/self/uid_map", map) == 3 && map[0] == 0 && map[1] == 0 &&
            map[2] == UINT32_MAX;
 }

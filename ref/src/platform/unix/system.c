@@ -13,7 +13,7 @@
 #include <sys/random.h> /* where macOS declares getentropy; OpenBSD has it in <unistd.h> alone */
 #endif
 
-enum { ENTROPY_SIZE_MAX = 256 }; /* the most that getentropy gives in one call */
+enum { ENTROPY_SIZE_MAX = 256 }; /* the maximum of one call of getentropy */
 
 static bool fill_piece(uint8_t *out, size_t size)
 {
@@ -45,8 +45,8 @@ goipc_error goipci_system_random(uint8_t *out, size_t size)
     return GOIPC_ERROR_OK;
 }
 
-/* How many forks lie between the first process that watched them and this one. Every call looks at
- * it, so it must not cost a system call, as getpid does. */
+/* The number of forks between the first process that counted them and this one. Every call reads
+ * it, so it must not need a system call, as getpid does. */
 static atomic_int fork_count;
 
 static void count_fork(void)
@@ -56,7 +56,7 @@ static void count_fork(void)
 
 static void register_fork_handler(void)
 {
-    /* Without memory for it forks go unnoticed, as with most libraries. */
+    /* Without memory for the handler forks are not detected. */
     (void)pthread_atfork(NULL, NULL, count_fork);
 }
 

@@ -62,8 +62,8 @@ void goipci_system_error_text(int system_error, char *out, size_t capacity)
 
 /* --- descriptors ------------------------------------------------------------------------------ */
 
-/* A process may have closed its standard input, output or error. A descriptor of ours in their
- * place would get what the program prints, and would be read as its input. */
+/* A process may have closed its standard input, output or error. A socket with that number would
+ * receive the program's output, and would be read as its input. */
 int goipci_descriptor_above_stdio(int descriptor)
 {
     int above;
@@ -87,7 +87,7 @@ int goipci_descriptor_copy(int descriptor)
 /* --- addresses -------------------------------------------------------------------------------- */
 
 /* Writes the directory of the socket to `out`. A relative one is made absolute, so that the address
- * stays the same when the process changes its working directory. False when it does not fit. */
+ * does not depend on later changes of the working directory. False if it does not fit. */
 static bool place_of(const char *directory, char out[GOIPCI_ADDRESS_SIZE])
 {
     const char *place = directory != NULL ? directory : DIRECTORY_DEFAULT;
@@ -139,7 +139,7 @@ socklen_t goipci_address_fill(struct sockaddr_un *out, const goipci_address *add
     out->sun_family = AF_UNIX;
     memcpy(out->sun_path, address->text, size);
     if (address->abstract) {
-        out->sun_path[0] = '\0'; /* where the text has '@' */
+        out->sun_path[0] = '\0'; /* the text has '@' here */
         return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
     }
     return (socklen_t)sizeof *out;
@@ -172,8 +172,8 @@ static int connect_socket(int socket, const goipci_address *address)
     do {
         result = connect(socket, (const struct sockaddr *)&target, size);
     } while (result != 0 && errno == EINTR);
-    /* On its way is as good as there: the server speaks first. Interrupted and asked again, the
-     * system may say that it is there already. */
+    /* A connection in progress counts as connected: the server sends first. After an interrupted
+     * call the system may report that the socket is already connected. */
     return result == 0 || errno == EINPROGRESS || errno == EISCONN ? 0 : -1;
 }
 
@@ -203,7 +203,8 @@ static goipc_error read_stream(goipci_stream *stream, uint8_t *out, size_t capac
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         return GOIPC_ERROR_WOULD_BLOCK;
     }
-    /* Closed with our bytes unread, or never there: what was sent before has been given. */
+    /* The peer closed with our bytes unread, or was never connected. Earlier input was
+     * delivered. */
     if (errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN || errno == ECONNREFUSED) {
         return GOIPC_ERROR_OK;
     }
@@ -245,7 +246,7 @@ static goipc_error write_stream(goipci_stream *stream, const goipci_bytes *piece
         return GOIPC_ERROR_OK;
     }
     *system_error = errno;
-    /* ENOBUFS: the system is short of memory for buffers at the moment. */
+    /* ENOBUFS: the system has no memory for buffers at the moment. */
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
         return GOIPC_ERROR_WOULD_BLOCK;
     }
@@ -255,12 +256,12 @@ static goipc_error write_stream(goipci_stream *stream, const goipci_bytes *piece
     return GOIPC_ERROR_SYSTEM;
 }
 
-/* Both ways: closing with unread input would reset the connection, which crashes a golang-ipc
- * server (1.2.4). Now the peer can add no more to it, and what is there can be read to its end.
- * What we wrote stays with the peer, whether we close or not. */
+/* Shuts down both directions: closing with unread input would reset the connection, which crashes a
+ * golang-ipc server (1.2.4). After this the peer can send no more, and the rest can be read to its
+ * end. The peer can still read all bytes that we wrote. */
 static void finish_stream(goipci_stream *stream)
 {
-    (void)shutdown((int)stream->handle, SHUT_RDWR); /* fails when the peer is gone: as good */
+    (void)shutdown((int)stream->handle, SHUT_RDWR); /* fails only if the peer has disconnected */
 }
 
 static void close_stream(goipci_stream *stream)
@@ -303,7 +304,7 @@ static goipc_error dial_error(int system_error)
     case ECONNREFUSED:
     case ECONNRESET:
         return GOIPC_ERROR_NOT_FOUND;
-    case EAGAIN: /* the queue of the listener is full */
+    case EAGAIN: /* the listener's queue is full */
         return GOIPC_ERROR_WOULD_BLOCK;
     default:
         return goipci_error_of(system_error);
