@@ -154,7 +154,7 @@ goipc_error goipci_poller_wait(goipci_poller *poller, int32_t timeout_ms, goipci
     capacity = capacity < READY_COUNT_MAX ? capacity : READY_COUNT_MAX;
     do {
         result = epoll_wait(poller->epoll, events, (int)capacity, timeout_ms);
-        /* A call that only polls gets the events even while the interrupt is set. */
+        /* A poll (timeout 0) is repeated after a signal: it must report what is ready. */
     } while (result < 0 && errno == EINTR && timeout_ms == 0);
     if (result < 0) {
         /* A signal: the caller checks its deadline and waits again. */
