@@ -242,7 +242,7 @@ void goipci_connection_leave(goipci_connection *connection, goipc_error why, int
 {
     goipci_lock_take(&connection->lock);
     goipci_send_count_corked(connection);
-    /* req: ER-003: after a failure nothing more is sent, but for the reply of a handshake. */
+    /* req: ER-003: after a failure only the reply of a handshake is sent. */
     if (connection->end != GOIPC_ERROR_OK ||
         (connection->phase == GOIPCI_PHASE_OPEN && why != GOIPC_ERROR_CLOSED &&
          why != GOIPC_ERROR_DISCONNECTED)) {

@@ -67,7 +67,7 @@ static const char *remedy_of(goipc_error error)
     }
 }
 
-/* The last failure in words belongs to it when a call has waited for a connection in vain. */
+/* Whether the last failure text explains this error: the call has waited for a connection. */
 static void describe_call(const goipci_endpoint *endpoint, goipc_error error,
                           goipc_failure *failure)
 {
