@@ -42,7 +42,7 @@ HARNESS_ERRORS = (AdapterError, Died, Hung, Unsupported, Unusable)
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="goipc-conformance",
-        description="Judges implementations of the golang-ipc protocol.",
+        description="Tests implementations of the golang-ipc protocol.",
         epilog="exit codes: 0 all as required, 1 not as required, 2 usage, 3 harness or adapter, "
         "4 only stale expectations, 130 interrupted",
     )
@@ -53,10 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_commands(commands: Any) -> None:
-    run = commands.add_parser("run", help="judge an implementation", formatter_class=argparse.RawTextHelpFormatter)
+    run = commands.add_parser("run", help="test an implementation", formatter_class=argparse.RawTextHelpFormatter)
     add_run_options(run)
     run.add_argument(
-        "--ladder", action="store_true", help="one step of a new port after the other, up to the first that fails"
+        "--ladder", action="store_true", help="run the cases step by step, and stop at the first step that fails"
     )
     run.set_defaults(function=run_command)
 
@@ -78,11 +78,11 @@ def add_commands(commands: Any) -> None:
 
 def register_examiners(commands: Any) -> None:
     """Commands that ask an implementation."""
-    examine = commands.add_parser("doctor", help="examine an adapter before it is used")
+    examine = commands.add_parser("doctor", help="check an adapter")
     add_target_options(examine)
     examine.set_defaults(function=doctor.command)
 
-    record = commands.add_parser("baseline", help="write or check what an implementation is known to do")
+    record = commands.add_parser("baseline", help="write or check the expected outcomes of an implementation")
     record.add_argument("action", choices=("write", "check"))
     record.add_argument("file", help="the expectation file")
     add_run_options(record)
@@ -95,12 +95,12 @@ def register_examiners(commands: Any) -> None:
 
     own = commands.add_parser("project", help="the project's own run: the reference and upstream golang-ipc")
     own.add_argument("--root", default=".", help="the root of the source tree")
-    own.add_argument("--reference", metavar="FILE", help="the adapter of the reference, where it is not under build/")
+    own.add_argument("--reference", metavar="FILE", help="the adapter of the reference, if it is not under build/")
     own.add_argument(
         "--only",
         action="append",
         choices=project.IMPLEMENTATIONS,
-        help="judge this one (may be repeated; default: goipc and golang-ipc itself)",
+        help="test this one (may be repeated; default: goipc and golang-ipc)",
     )
     add_run_options(own)
     own.set_defaults(function=project.command)
@@ -113,7 +113,7 @@ def register_comparers(commands: Any) -> None:
     merge.add_argument("--json", metavar="FILE", help="write the joined results")
     merge.set_defaults(function=compare.merge_command)
 
-    diff = commands.add_parser("diff", help="what changed between two runs")
+    diff = commands.add_parser("diff", help="the differences between two runs")
     diff.add_argument("old", metavar="A.json")
     diff.add_argument("new", metavar="B.json")
     diff.set_defaults(function=compare.diff_command)
@@ -124,7 +124,7 @@ def register_comparers(commands: Any) -> None:
     pages.set_defaults(function=compare.html_command)
 
     books = commands.add_parser("register", help="check the register of cases (for the suite's own tree)")
-    books.add_argument("--check", action="store_true", help="find what a change would break (the default)")
+    books.add_argument("--check", action="store_true", help="check the register against the cases (the default)")
     books.add_argument(
         "--accept",
         nargs="*",
@@ -139,7 +139,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         "--server", metavar="CMD", help="level 0: an echo server; placeholders {name} {path} {encryption} {max}"
     )
     parser.add_argument("--client", metavar="CMD", help="level 0: an echo client")
-    parser.add_argument("--plain", action="store_true", help="level 0: the programs know no encryption")
+    parser.add_argument("--plain", action="store_true", help="level 0: the programs have no encryption")
     parser.add_argument(
         "--timeout-scale",
         type=float,
@@ -168,7 +168,7 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
     )
     parser.add_argument("--level", choices=("must", "should", "may"), help="up to which level of requirement")
     parser.add_argument("--long", action="store_true", help="also the cases that take long (tag long)")
-    parser.add_argument("--strict", action="store_true", help="what is only tolerated fails")
+    parser.add_argument("--strict", action="store_true", help="count PASS-LENIENT as failed")
     parser.add_argument(
         "--isolate",
         choices=("process", "connection"),
@@ -182,21 +182,19 @@ def add_run_options(parser: argparse.ArgumentParser, one: bool = True) -> None:
         "--expect",
         metavar="FILE" if one else "NAME=FILE",
         action="store" if one else "append",
-        help="what the implementation is known to do",
+        help="the file of expected outcomes",
     )
     parser.add_argument(
         "--repeats",
         type=int,
         default=2,
         metavar="N",
-        help="ask a case that is not as required up to N times more, to tell a race from a fault (default: 2)",
+        help="run a failed case up to N times again, to distinguish a race from a fault (default: 2)",
     )
     for form in ("json", "junit", "tap", "md", "badge"):
         parser.add_argument(f"--{form}", metavar="FILE")
     parser.add_argument("--html", metavar="DIR", help="pages: a matrix, and one for each case")
-    parser.add_argument(
-        "--wire", metavar="DIR", help="an octet log and a capture for each case that is not as required"
-    )
+    parser.add_argument("--wire", metavar="DIR", help="the bytes and a capture of each failed case")
     parser.add_argument("--keep-all", action="store_true", help="with --wire: for every case")
     parser.add_argument("-x", "--stop", action="store_true", help="stop at the first failure")
     parser.add_argument("-v", "--verbose", action="store_true")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Examines an adapter before anybody blames the implementation behind it, and says what to mend."""
+"""Checks an adapter, before a failure is blamed on the implementation behind it, and says what to fix."""
 
 import argparse
 import functools
@@ -169,14 +169,14 @@ class Doctor:
             raise Complaint(f"serve failed: {error}", "serve must open an endpoint with the given name") from None
         except RefusedPeer as error:
             raise Complaint(
-                f"nobody can connect at {context.path!r}: {error}",
+                f"no client can connect at {context.path!r}: {error}",
                 "reply to serve with the path of the socket, and only when a peer can connect there",
             ) from None
         finally:
             context.close_all()
 
     def check_codec(self) -> None:
-        """the codec: what it encodes it decodes, and the bytes are a frame"""
+        """the codec decodes its own frames, and encodes the expected bytes"""
         adapter = self.fresh()
         if "codec" not in adapter.roles:
             raise Notice("the adapter has no codec role")
@@ -212,7 +212,7 @@ class Doctor:
         raise Complaint("the first endpoint is still open after the second serve", fix)
 
     def check_connect_timeout(self) -> None:
-        """connect to nobody fails when its time is over, and other requests are answered meanwhile"""
+        """connect without a server fails at its timeout, and other requests are answered meanwhile"""
         adapter = self.fresh()
         if "client" not in adapter.roles:
             raise Notice("the adapter has no client role")
@@ -230,9 +230,9 @@ class Doctor:
             ) from None
         reply = pending.result(0.7 + self.timeout)
         if reply is None:
-            raise Complaint("connect was not answered after its time was over", "keep to timeout_ms")
+            raise Complaint("connect was not answered at its timeout", "keep to timeout_ms")
         if reply["ok"]:
-            raise Complaint("connect to nobody succeeded", "reply when the handshake is over")
+            raise Complaint("connect succeeded without a server", "reply when the handshake is over")
 
     def check_stop(self) -> None:
         """stop ends it with status 0 within a second"""
@@ -311,10 +311,10 @@ def command(options: argparse.Namespace) -> int:
             print(f"SKIP {name}: {notice}")
         except Complaint as complaint:
             totals["failed"] += 1
-            print(f"FAIL {name}\n     found: {complaint}\n     mend:  {complaint.fix}")
+            print(f"FAIL {name}\n     found: {complaint}\n     fix:   {complaint.fix}")
         except (AdapterError, Died, Hung, Unsupported) as error:
             totals["failed"] += 1
-            print(f"FAIL {name}\n     found: {error}\n     mend:  see docs/harness-protocol.md")
+            print(f"FAIL {name}\n     found: {error}\n     fix:   see docs/harness-protocol.md")
             if not totals["passed"]:
                 break  # it does not even answer hello: the rest would say the same
         else:

@@ -73,7 +73,7 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
         asked_any = asked_any or asked > 0
         print(
             f"step {number} of {len(STEPS)}, {step.name}: "
-            + (totals_line(run.totals) if asked else f"not asked ({run.totals['skipped']} skipped)")
+            + (totals_line(run.totals) if asked else f"not run ({run.totals['skipped']} skipped)")
         )
         if run.exit_code in (1, 3, 130):
             code = run.exit_code
@@ -82,12 +82,12 @@ def climb(options: argparse.Namespace, instances: list[Instance]) -> int:
                 break
             failed = [result for result in run.results if result.verdict.counts_as == "failed"]
             result = failed[0]
-            print(f"\nThe first of {len(failed)} of this step:\n{result.verdict.value} {result.key}")
+            print(f"\nFirst of {len(failed)} failures in this step:\n{result.verdict.value} {result.key}")
             print("\n".join(text.failure_lines(result, text.again(result, run), options.verbose)))
             print(f"\nNext: {step.next_thing}.")
             break
     else:
         code = 0 if asked_any else 2
-        print("\nThe top of the ladder." if asked_any else "\nNothing could be asked.")
+        print("\nAll steps passed." if asked_any else "\nNo case could run.")
     print(totals_line(totals))
     return code

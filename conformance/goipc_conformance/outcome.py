@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""What was seen, in words from a closed list, and what that means for a case."""
+"""Outcomes, words from a closed list for what was observed, and the verdicts that follow from them."""
 
 import enum
 
-# An outcome is one word or several joined by "+", in the order of this list, whatever was seen first.
+# An outcome is one word or several joined by "+", in the order of this list, not of time.
 WORDS = {
-    "conforms": "everything the case asks for happened",
+    "conforms": "everything that the case requires happened",
     "reply:N": "the client answered HELLO with this byte",
     "closed": "the connection was ended (end of file, reset and broken pipe are one outcome)",
     "ignored": "the input had no effect and the connection still works",
-    "refused": "the application was told of a failure, but the connection was left open",
-    "accepted": "what has to be refused was accepted",
-    "connected": "the application was told of a connection that must not exist",
-    "delivered": "the application was given a message that nobody sent or that must not be delivered",
-    "not-delivered": "a message was not given to the application",
+    "refused": "a failure was reported to the application, but the connection stayed open",
+    "accepted": "input that must be refused was accepted",
+    "connected": "a connection that must not exist was reported to the application",
+    "delivered": "the application received a message that was not sent or must not be delivered",
+    "not-delivered": "the application did not receive a message",
     "not-echoed": "the connection works, but an echo is missing",
     "altered": "a message arrived with another type or other data",
     "out-of-order": "messages arrived in another order",
     "sent": "bytes were sent that must not be sent",
-    "malformed": "what was sent does not have the form the protocol asks for",
-    "split": "what has to leave in one write came in several",
-    "wedged": "neither closed nor serving: the connection is open and dead",
+    "malformed": "the bytes sent do not have the form that the protocol requires",
+    "split": "bytes that must be sent in one write came in several",
+    "wedged": "neither closed nor serving: the connection is open but does not react",
     "no-connection": "the client did not connect",
     "refused-new-peer": "afterwards a new peer was not served",
-    "silent": "the application was not told what it has to be told",
-    "told-twice": "the application was told of one failure more than once",
-    "wrong-class": "the application was told another kind of failure",
+    "silent": "an event that must be reported to the application was not",
+    "told-twice": "one failure was reported to the application more than once",
+    "wrong-class": "a failure was reported with another class",
     "memory": "memory grew beyond what the limits allow",
     "descriptors": "descriptors were left open",
     "threads": "threads were left running",
-    "spinning": "the processor is busy while nothing happens",
-    "crashed": "the process died",
+    "spinning": "processor time was used while idle",
+    "crashed": "the process crashed",
     "hung": "the implementation did not answer its control channel",
 }
 
@@ -48,9 +48,9 @@ class Verdict(enum.Enum):
     XFAIL = "XFAIL"  # failed exactly as recorded
     XPASS = "XPASS"  # recorded as failing, but passes: the record is stale
     XDIFF = "XDIFF"  # fails in another way than recorded
-    # When it was asked again:
-    FLAKY = "FLAKY"  # not as required or recorded once, but as required or recorded when it was asked again
-    XFLAKY = "XFLAKY"  # the same, and the record says that this race is there
+    # After a retry:
+    FLAKY = "FLAKY"  # failed first, passed when it was run again
+    XFLAKY = "XFLAKY"  # the same, and the record explains it as a race
 
     @property
     def counts_as(self) -> str:

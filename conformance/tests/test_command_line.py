@@ -169,10 +169,10 @@ def test_list_and_explain(suite):
     assert done.returncode == 0 and "KD-011" in done.stdout and "strip" in done.stdout.lower()
 
 
-def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
+def test_doctor_finds_what_is_wrong_and_says_what_to_fix(suite, toy):
     assert suite("doctor", *toy()).returncode == 0
     done = suite("doctor", "--timeout-scale", "0.3", *toy("yes-man"))
-    assert done.returncode == 3 and "mend" in done.stdout
+    assert done.returncode == 3 and "fix: " in done.stdout
     done = suite("doctor", "--timeout-scale", "0.3", *toy("mute"))
     assert done.returncode == 3 and "FAIL the server" in done.stdout
 
@@ -182,7 +182,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_mend(suite, toy):
     [
         ("serve-once", "the second serve was refused: in-use"),
         ("serve-both", "the first endpoint is still open after the second serve"),
-        ("path=/tmp/goipc-conf-nobody", "nobody can connect at '/tmp/goipc-conf-nobody'"),
+        ("path=/tmp/goipc-conf-nobody", "no client can connect at '/tmp/goipc-conf-nobody'"),
         ("endpoint-text", "'endpoint' is not an object"),
         ("input-closed", "it cannot be written to after hello"),
         ("codec", "decode of one frame and a byte was answered {"),
