@@ -5,6 +5,7 @@ refused with a reason. Method: a performer that needs no implementation stands i
 import dataclasses
 import json
 import os
+import re
 import types
 
 import pytest
@@ -506,7 +507,7 @@ def test_what_does_not_show_again_counts_all_the_same(suite, toy, tmp_path):
     once = f"altered-once={tmp_path / 'once'}"
     done = suite("generate", "--role", "server", "--examples", 8, "--keep", tmp_path, *toy(once))
     assert "UNREPRODUCIBLE " in done.stdout, done.stdout + done.stderr
-    assert done.returncode == 1 and " 1 failed, 0 skipped" in done.stdout
+    assert done.returncode == 1 and re.search(r", [1-9]\d* failed, 0 skipped", done.stdout), done.stdout
 
 
 def test_a_file_is_replayed_and_shrunk_on_the_command_line(suite, toy, tmp_path):

@@ -75,7 +75,7 @@ size_t goipci_crypto_tables(const goipc_crypto *found[GOIPCI_CRYPTO_TABLES_MAX])
         found[0] = goipci_openssl_fips_table();
         return found[0] != NULL ? 1 : 0;
     }
-    for (size_t i = 0; i < CURVES * CIPHERS; i++) {
+    for (size_t i = 0; i < (size_t)CURVES * CIPHERS; i++) {
         if (tables[i / CIPHERS][i % CIPHERS] != NULL) {
             found[count++] = tables[i / CIPHERS][i % CIPHERS];
         }

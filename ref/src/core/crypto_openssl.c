@@ -540,13 +540,13 @@ static goipc_error fips_agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t shared_x[48
 {
     EVP_PKEY_CTX *exchange = EVP_PKEY_CTX_new_from_pkey(NULL, own, FIPS_PROPERTIES);
     size_t size = GOIPC_P384_SHARED_SIZE;
+    const bool ready = exchange != NULL && EVP_PKEY_derive_init(exchange) == 1;
     goipc_error error = GOIPC_ERROR_OK;
 
-    if (exchange == NULL || EVP_PKEY_derive_init(exchange) != 1) {
-        error = failure();
-    } else if (EVP_PKEY_derive_set_peer(exchange, peer) != 1) {
+    if (ready && EVP_PKEY_derive_set_peer(exchange, peer) != 1) {
         error = GOIPC_ERROR_PUBLIC_KEY; /* it validates the point once more */
-    } else if (EVP_PKEY_derive(exchange, shared_x, &size) != 1 || size != GOIPC_P384_SHARED_SIZE) {
+    } else if (!ready || EVP_PKEY_derive(exchange, shared_x, &size) != 1 ||
+               size != GOIPC_P384_SHARED_SIZE) {
         error = failure();
     }
     EVP_PKEY_CTX_free(exchange);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { CHECK_MS = 1000 };
+enum { CHECK_MS = 1000, POLL_COUNT_MAX = 64 };
 
 goipc_error goipci_name_watch_listen(goipc_server *server, goipc_failure *failure)
 {
@@ -74,7 +74,7 @@ static void bind_again(goipc_server *server)
                         endpoint->address.text);
 }
 
-void goipci_name_watch_check(goipc_server *server, int64_t now_ms)
+static void check(goipc_server *server, int64_t now_ms)
 {
     if (now_ms < server->name_due_ms) {
         return;
@@ -87,6 +87,18 @@ void goipci_name_watch_check(goipc_server *server, int64_t now_ms)
         report_loss(server);
     } else if (server->rebinds && !server->has_name_status) {
         bind_again(server);
+    }
+}
+
+int32_t goipci_name_watch_limit_ms(const goipc_server *server)
+{
+    return server->name_due_ms == INT64_MAX ? GOIPC_FOREVER : (int32_t)CHECK_MS;
+}
+
+void goipci_name_watch_polled(goipc_server *server, bool found)
+{
+    if (server->name_due_ms != INT64_MAX && (!found || ++server->polls % POLL_COUNT_MAX == 0)) {
+        check(server, goipci_system_clock_ms());
     }
 }
 

@@ -15,8 +15,11 @@
 GOIPC_MUST_USE goipc_error goipci_name_watch_listen(goipc_server *server, goipc_failure *failure);
 /* When the name is checked next; INT64_MAX for an abstract socket. */
 int64_t goipci_name_watch_due_ms(const goipc_server *server);
-/* Checks the name if that is due. For the loop thread. */
-void goipci_name_watch_check(goipc_server *server, int64_t now_ms);
+/* How long the loop may wait without asking the clock; GOIPC_FOREVER for an abstract socket. */
+int32_t goipci_name_watch_limit_ms(const goipc_server *server);
+/* Checks the name if that is due. Called after each poll; a busy server asks the clock after every
+ * 64th one only. */
+void goipci_name_watch_polled(goipc_server *server, bool found);
 /* Gives the reader the status that reports the loss or the new binding. False if there is none. */
 bool goipci_name_watch_take(goipc_server *server, goipc_message *message);
 

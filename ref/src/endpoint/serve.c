@@ -323,11 +323,8 @@ static void accept_waiting(goipc_server *server)
 int64_t goipci_serve_deadline(const goipc_server *server)
 {
     const goipci_list *leaving = &server->endpoint.leaving;
-    int64_t deadline_ms = goipci_name_watch_due_ms(server);
+    int64_t deadline_ms = server->accept_again_ms != 0 ? server->accept_again_ms : INT64_MAX;
 
-    if (server->accept_again_ms != 0 && server->accept_again_ms < deadline_ms) {
-        deadline_ms = server->accept_again_ms;
-    }
 
     /* All handshakes have the same timeout, so the first in the list expires first. */
     if (server->handshaking.first != NULL && server->handshaking.first->deadline_ms < deadline_ms) {
@@ -361,7 +358,6 @@ static void expire(goipc_server *server)
            count++ < EXPIRE_COUNT_MAX) {
         goipci_connection_destroy(leaving->first);
     }
-    goipci_name_watch_check(server, now_ms);
     if (server->accept_again_ms != 0 && server->accept_again_ms <= now_ms) {
         server->accept_again_ms = 0;
         /* As in pause_accepting. */
@@ -418,6 +414,7 @@ goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
         goipci_serve_is_ready(server)
             ? 0
             : goipci_timeout_min(timeout_ms, goipci_deadline_left(goipci_serve_deadline(server)));
+    timeout_ms = goipci_timeout_min(timeout_ms, goipci_name_watch_limit_ms(server));
     /* After a full answer other clients may be ready, too. The poller names none twice before it
      * has named all, so a few polls reach each of them. */
     for (int i = 0; i < POLL_COUNT_MAX; i++) {
@@ -433,6 +430,7 @@ goipc_error goipci_serve_wait(goipc_server *server, int32_t timeout_ms)
     }
     call_leaving(server);
     expire(server);
+    goipci_name_watch_polled(server, count > 0);
     goipci_schedule_polled(&server->schedule, server->ready_clients.count);
     return GOIPC_ERROR_OK;
 }

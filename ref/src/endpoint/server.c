@@ -591,7 +591,8 @@ int32_t goipc_server_poll_timeout_ms(goipc_server *server)
     goipci_endpoint_enter_look(&server->endpoint);
     /* During close the lists belong to the closing thread. */
     if (!atomic_load(&server->endpoint.closing) && !goipci_serve_is_ready(server)) {
-        timeout_ms = goipci_deadline_left(goipci_serve_deadline(server));
+        timeout_ms = goipci_timeout_min(goipci_deadline_left(goipci_serve_deadline(server)),
+                                        goipci_deadline_left(goipci_name_watch_due_ms(server)));
     }
     goipci_endpoint_exit(&server->endpoint);
     return timeout_ms;

@@ -23,6 +23,7 @@ struct goipc_server {
     bool name_is_lost;
     bool has_name_status; /* name_status is for the next read */
     int64_t name_due_ms;
+    unsigned polls; /* since the start */
     goipc_message name_status;
     goipci_list handshaking;
     goipci_list ready_clients;
