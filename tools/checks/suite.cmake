@@ -42,7 +42,9 @@ check(conformance SETS default EXPECT "the reference passes the suite, and golan
 check(generated.reference SETS quick EXPECT "generated conversations find nothing in the reference" BUILDS adapter
     COST 30 COMMAND ${suite} generate --profile quick -- ${adapter_c})
 pytest(adapter-python.tests SETS quick EXPECT "the package for Python does what its tests ask for, and its types hold"
-    TESTS ports/python/tests conformance/adapters/windows)
+    TESTS ports/python/tests) # alone, since pytest reads the settings beside the tests
+pytest(adapter-windows.tests SETS quick EXPECT "the adapter over Wine does what its tests ask for"
+    TESTS conformance/adapters/windows)
 check(adapter-python.suite SETS default EXPECT "the package for Python passes every case" COST 150 TIMEOUT 900
     COMMAND ${suite} run --strict --quiet --isolate connection -- ${python} conformance/adapters/python/adapter.py)
 set(node_suite ${suite} run --strict --quiet)
