@@ -345,6 +345,7 @@ int cli_serve(const cli_settings *settings)
         return CLI_EXIT_FAILED;
     }
     config.options.failure = &failure;
+    (void)console_on_stop(stop); /* first: a signal may come as soon as the socket is there */
     error = goipc_server_start(settings->name, &config, &server);
     if (error != GOIPC_ERROR_OK) {
         cli_say_failure(&failure, error);
@@ -352,7 +353,9 @@ int cli_serve(const cli_settings *settings)
         return CLI_EXIT_FAILED;
     }
     the_server = server;
-    (void)console_on_stop(stop);
+    if (console_is_stopped()) {
+        stop();
+    }
     say_start(settings, "listening at",
               settings->options.encryption == GOIPC_ENCRYPTION_OFF ? " (plain)" : " (encrypted)");
     status = run(&self);
@@ -381,6 +384,7 @@ int cli_connect(const cli_settings *settings)
     config.options.failure = &failure;
     /* A server that is slow to read has its messages sent as it reads, and is listened to. */
     config.options.write_timeout_ms = settings->echo ? 0 : GOIPC_NO_WAIT;
+    (void)console_on_stop(stop);
     error = goipc_client_start(settings->name, &config, &client);
     if (error != GOIPC_ERROR_OK) {
         cli_say_failure(&failure, error);
@@ -388,7 +392,9 @@ int cli_connect(const cli_settings *settings)
         return CLI_EXIT_FAILED;
     }
     the_client = client;
-    (void)console_on_stop(stop);
+    if (console_is_stopped()) {
+        stop();
+    }
     say_start(settings, "connecting to", "");
     status = run(&self);
     the_client = NULL; /* before it is freed: a signal may come at any moment */
