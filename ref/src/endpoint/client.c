@@ -500,8 +500,8 @@ int32_t goipc_client_poll_timeout_ms(goipc_client *client)
     return timeout_ms;
 }
 
-/* The endpoint is the first member of what the argument points to. That may be NULL or closed, so it
- * is only compared. */
+/* The endpoint is the first member of what the argument points to. That may be NULL or closed, so
+ * it is only compared. */
 void goipc_client_interrupt(goipc_client *client)
 {
     goipci_endpoint_interrupt((goipci_endpoint *)(void *)client);

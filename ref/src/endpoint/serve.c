@@ -325,7 +325,6 @@ int64_t goipci_serve_deadline(const goipc_server *server)
     const goipci_list *leaving = &server->endpoint.leaving;
     int64_t deadline_ms = server->accept_again_ms != 0 ? server->accept_again_ms : INT64_MAX;
 
-
     /* All handshakes have the same timeout, so the first in the list expires first. */
     if (server->handshaking.first != NULL && server->handshaking.first->deadline_ms < deadline_ms) {
         deadline_ms = server->handshaking.first->deadline_ms;

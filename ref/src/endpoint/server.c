@@ -598,8 +598,8 @@ int32_t goipc_server_poll_timeout_ms(goipc_server *server)
     return timeout_ms;
 }
 
-/* The endpoint is the first member of what the argument points to. That may be NULL or closed, so it
- * is only compared. */
+/* The endpoint is the first member of what the argument points to. That may be NULL or closed, so
+ * it is only compared. */
 void goipc_server_interrupt(goipc_server *server)
 {
     goipci_endpoint_interrupt((goipci_endpoint *)(void *)server);
