@@ -102,7 +102,7 @@ LABEL_DISTANCE = 1.5
 
 def plot(rows: list[dict], path: Path) -> None:
     """Rate over message size, a line per contestant with its name at its end: the picture in the documentation."""
-    # Not before it is needed: it takes a second to load.
+    # Imported here because loading it takes a second.
     import matplotlib
 
     matplotlib.use("svg")

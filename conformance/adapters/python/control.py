@@ -47,7 +47,7 @@ class Random:
 class Control:
     def __init__(self):
         self._numbers = itertools.count(1)
-        self._named: dict[goipc.Connection, int] = {}  # those that were told of
+        self._named: dict[goipc.Connection, int] = {}  # connections that the suite was told of
         self._open: dict[int, goipc.Connection] = {}  # by number, the newest last
         self._turns: dict[goipc.Connection, asyncio.Lock] = {}  # messages are sent in the order of the requests
         self._tasks: set[asyncio.Task] = set()

@@ -9,7 +9,7 @@
 `connect` and `serve` are for asyncio, `Client` for scripts without it. `ClientOptions` and `ServerOptions` say
 what each takes by keyword, `errors` what can go wrong. The protocol itself, without input or output, is `session`.
 
-Encryption here does not authenticate the peer: whoever owns the path of the socket is the server. What protects
+Encryption here does not authenticate the peer: any process that can create the socket is the server. What protects
 is the permission of the socket, and the check of the peer's user, which is on by default.
 """
 

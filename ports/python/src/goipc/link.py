@@ -20,7 +20,7 @@ from .session import Connected, Event, Failed, Send, Session
 HANDSHAKE_CHUNK, CHUNK = 4096, 262144  # bytes of one read (SC-004)
 FLUSH_SIZE = 65536  # bytes of output that are handed over at once, without waiting for the event loop
 RESCUE_SIZE = 4 << 20  # bytes that are still read after sending has failed (CL-006)
-HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux tells one who does not read that the peer has stopped sending
+HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux reports the end of input without a read
 
 
 class _Input(threading.local):

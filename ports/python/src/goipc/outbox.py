@@ -44,7 +44,7 @@ class Outbox:
 
     def _drop(self, count: int) -> None:
         self.size -= count
-        self._tail = None  # what is left of it cannot grow while a view is on it
+        self._tail = None  # a bytearray cannot grow while a memoryview of it exists
         while count:
             first = self._pieces[0]
             if count < len(first):
